@@ -1,0 +1,143 @@
+#pragma once
+
+// Files, with durability spelled out. Every error names the path and the system's reason, and the
+// next step where there is one. A full disk is RESOURCE_EXHAUSTED, a missing file NOT_FOUND, a
+// refused one PERMISSION_DENIED, an existing one ALREADY_EXISTS, everything else INTERNAL.
+//
+// Free functions are thread-safe; objects belong to one thread at a time.
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/base/bytes.h"
+
+namespace fedwatt {
+
+// The status for a failed system call on `path`: "cannot <verb> <path>: <errno text>".
+absl::Status FileError(int error_number, const std::string& verb, const std::string& path);
+
+bool FileExists(const std::string& path);
+
+// RESOURCE_EXHAUSTED if the file holds more than `max_bytes`.
+absl::StatusOr<std::string> ReadFile(const std::string& path, uint64_t max_bytes);
+
+// Replaces `path` so that a crash leaves the old content or the new, never a mixture: temporary
+// file in the same folder, fsync, rename, fsync of the folder.
+absl::Status WriteFileAtomic(const std::string& path, std::string_view data, mode_t mode = 0644);
+
+// Makes creations, renames and removals in `dir` durable.
+absl::Status FsyncDir(const std::string& dir);
+
+// OK if there is no such file.
+absl::Status RemoveIfExists(const std::string& path);
+
+// rename(2): replaces `to`. Durable only after FsyncDir on its folder.
+absl::Status RenameFile(const std::string& from, const std::string& to);
+
+// mkdir -p. The folders that it creates get `mode`.
+absl::Status EnsureDir(const std::string& path, mode_t mode = 0755);
+
+// The names in `dir`, sorted, without "." and "..".
+absl::StatusOr<std::vector<std::string>> ListDir(const std::string& dir);
+
+absl::StatusOr<uint64_t> FileSize(const std::string& path);
+
+// Bytes that this user may still write to the file system of `path`.
+absl::StatusOr<uint64_t> FreeDiskBytes(const std::string& path);
+
+// The folder part: "a/b" gives "a", "b" gives ".", "/b" gives "/".
+std::string DirName(const std::string& path);
+
+// A read-only mapping of a whole file. The file must not shrink while it is mapped. Movable.
+class MappedFile {
+ public:
+  static absl::StatusOr<MappedFile> Open(const std::string& path);
+
+  MappedFile() = default;
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+  ~MappedFile();
+
+  // Valid until destruction; moving keeps it valid.
+  ByteSpan bytes() const { return {data_, size_}; }
+
+ private:
+  const uint8_t* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+// A file being written. Create or Open, then Append and WriteAt in any order, Sync before anyone
+// relies on the content, Close. Destruction closes without syncing. Movable.
+class FileWriter {
+ public:
+  // A new empty file; an existing one is truncated.
+  static absl::StatusOr<FileWriter> Create(const std::string& path, mode_t mode = 0644);
+
+  // An existing file, to go on after its last byte.
+  static absl::StatusOr<FileWriter> Open(const std::string& path);
+
+  FileWriter() = default;
+  FileWriter(FileWriter&& other) noexcept;
+  FileWriter& operator=(FileWriter&& other) noexcept;
+  ~FileWriter();
+
+  // After the last byte. On an error the file may hold a part of `data` beyond size().
+  absl::Status Append(ByteSpan data);
+
+  // At `offset`; leaves a hole of zeros if that is beyond the end.
+  absl::Status WriteAt(uint64_t offset, ByteSpan data);
+
+  // Cuts or extends to `size` bytes.
+  absl::Status Truncate(uint64_t size);
+
+  // fdatasync.
+  absl::Status Sync();
+
+  // Idempotent. Reports what close(2) reports.
+  absl::Status Close();
+
+  // One past the last byte written.
+  uint64_t size() const { return size_; }
+  const std::string& path() const { return path_; }
+
+ private:
+  FileWriter(std::string path, int fd, uint64_t size);
+
+  std::string path_;
+  int fd_ = -1;
+  uint64_t size_ = 0;
+};
+
+// Exclusive ownership of a folder or resource, by a lock on a file that holds the owner's process
+// id. The kernel frees it when the process ends, also by kill -9. Movable.
+class FileLock {
+ public:
+  // FAILED_PRECONDITION naming the holder's pid if another process (or another FileLock of this
+  // one) holds it. Creates the file if needed; it is left behind.
+  static absl::StatusOr<FileLock> Acquire(const std::string& path);
+
+  FileLock() = default;
+  FileLock(FileLock&& other) noexcept;
+  FileLock& operator=(FileLock&& other) noexcept;
+  ~FileLock();
+
+ private:
+  explicit FileLock(int fd) : fd_(fd) {}
+
+  int fd_ = -1;
+};
+
+// For tests: called before every write with the path and the number of bytes; a non-zero answer
+// is the errno with which that write fails. An empty function ends it.
+using WriteFault = std::function<int(const std::string& path, uint64_t bytes)>;
+void SetWriteFaultForTest(WriteFault fault);
+
+}  // namespace fedwatt
