@@ -1,0 +1,66 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "client/datasets/dataset.h"
+#include "common/model/bundle.h"
+#include "common/model/fleet.h"
+
+// Trainers do the local work of an assignment. Tensors pass as files of the client's state
+// directory (flat data of the bundle's manifest), so that a trainer may live in another process
+// and a model of any size passes.
+namespace fedwatt {
+
+struct TrainRequest {
+  std::string assignment_id;
+  RoundKey key;
+  AssignmentKind kind = AssignmentKind::kTrain;
+  std::string bundle_path;   // verified: signature and hashes
+  std::string model_path;    // flat tensors of the base model
+  std::string output_path;   // written by training: float32 delta in UpdateLayout order, then buffers
+  DatasetConfig dataset;
+  Plan plan;
+  std::string seed_key;      // with job and round the key of all randomness of this work
+  int64_t time_left_ms = 0;  // training that cannot end by then stops with DEADLINE_EXCEEDED
+};
+
+struct TrainProgress {
+  uint64_t steps_done = 0;
+  uint64_t steps_total = 0;
+  double loss = 0;  // of the last batch
+};
+
+struct TrainResult {
+  UpdateMetrics metrics;     // examples, steps, losses, seconds "train" and "evaluate", named values
+  uint64_t weight = 0;       // by plan.weight_by
+  uint64_t output_bytes = 0;
+  int64_t cpu_time_us = 0;   // spent by the trainer, children included
+};
+
+// One request at a time, from one thread; `cancel` may be set from any.
+class Trainer {
+ public:
+  virtual ~Trainer() = default;
+  virtual std::string name() const = 0;  // "torch", "echo"
+  virtual std::vector<std::string> artifact_formats() const = 0;
+
+  // Blocks. Errors: INVALID_ARGUMENT (model, data and plan do not fit), PERMISSION_DENIED (an
+  // operator of the graph is not allowed), RESOURCE_EXHAUSTED (memory limit), DEADLINE_EXCEEDED
+  // (time limit or watchdog), CANCELLED (within one step of `cancel`), INTERNAL. After any error
+  // the trainer can be used again.
+  virtual absl::StatusOr<TrainResult> Run(const TrainRequest& request,
+                                          const std::atomic<bool>& cancel,
+                                          const std::function<void(const TrainProgress&)>& progress) = 0;
+
+  // CPU time of trainer processes that are not this one, in microseconds so far (for meters).
+  virtual int64_t ChildCpuTimeUs() const { return 0; }
+};
+
+}  // namespace fedwatt

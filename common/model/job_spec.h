@@ -1,0 +1,106 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "common/model/plan.h"
+
+// What a user submits. Field names, defaults and units are those of job files; the protobuf
+// message of the same name is the schema.
+namespace fedwatt {
+
+struct PluginSpec {
+  std::string name;
+  std::map<std::string, double> params;
+};
+
+struct JobSpec {
+  std::string name;
+  std::string tenant = "default";
+  std::string population = "default";
+  uint32_t priority = 0;  // higher first
+  uint32_t rounds = 10;
+  uint64_t seed = 0;
+
+  struct Model {
+    std::string bundle;      // path, for the CLI
+    std::string warm_start;  // job id or unique name
+    std::string warm_start_version = "best";
+  } model;
+
+  struct Dataset {
+    std::string name;
+    uint32_t schema_version = 0;  // 0: any
+    uint64_t min_examples = 0;
+  } dataset;
+
+  struct Eligibility {
+    std::string trainer;  // empty: any
+    uint64_t min_memory_bytes = 0;
+    std::map<std::string, std::string> labels;
+    uint32_t min_separation_rounds = 0;
+  } eligibility;
+
+  struct RoundLimits {
+    uint32_t goal = 0;
+    double over_selection = 1.0;
+    uint32_t min_reports = 0;  // 0: goal
+    double selection_timeout_s = 600;
+    double report_deadline_s = 3600;
+    uint32_t max_attempts = 10;
+    double backoff_initial_s = 5;
+    double backoff_max_s = 600;
+  } round;
+
+  PluginSpec selector{"uniform", {}};
+  PluginSpec strategy{"fedavg", {}};
+  PluginSpec aggregator{"mean", {}};
+
+  struct CodecChoice {
+    std::string up = "raw_f32";
+    std::string down = "raw_f32";
+  } codec;
+
+  Plan plan;
+
+  struct Evaluation {
+    uint32_t every = 0;
+    std::string where = "evaluator";  // or "clients"
+    uint32_t clients = 0;
+    std::string dataset;  // empty: the job's
+    uint32_t max_examples = 0;
+    double timeout_s = 600;
+  } evaluation;
+
+  struct Stop {
+    std::string metric = "accuracy";
+    std::string mode = "max";
+    uint32_t patience = 0;
+    double min_delta = 0;
+    std::optional<double> target;
+    double max_wall_s = 0;
+  } stop;
+
+  struct Retention {
+    uint32_t keep_last = 2;
+    bool keep_best = true;
+    uint32_t keep_every = 0;
+  } retention;
+
+  struct Bounds {
+    double max_abs_delta = 64;     // B of law 5
+    uint64_t max_weight = 100'000; // W
+    double max_update_norm = 0;    // 0: no clipping
+  } bounds;
+
+  uint32_t telemetry_level = 1;
+};
+
+// Checks everything that needs no registry and no model. INVALID_ARGUMENT names the key as written
+// in a job file, its value, the limit and what to write instead.
+absl::Status ValidateJobSpec(const JobSpec& spec);
+
+}  // namespace fedwatt

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/base/rng.h"
+#include "common/model/fleet.h"
+#include "common/model/job_spec.h"
+
+// Selectors choose who takes part.
+namespace fedwatt {
+
+// An eligible client that waits. Sorted by `client` when handed to a selector, so that the choice
+// does not depend on the order of arrival.
+struct Candidate {
+  std::string client;  // subject
+  std::string device_class;
+  uint32_t example_count_bucket = 0;
+  uint64_t participations = 0;    // in this job
+  uint64_t last_round = 0;        // of this job in which it reported; 0: never
+  std::optional<LossSums> last_loss;
+  std::optional<double> last_seconds;
+};
+
+struct SelectionRequest {
+  RoundKey key;
+  uint32_t count = 0;
+  std::span<const Candidate> candidates;
+};
+
+struct Selection {
+  std::vector<size_t> chosen;       // indices into candidates, distinct, at most `count`
+  // Of each chosen one, in (0, 1]; empty when the selector's choice has no inclusion probability.
+  std::vector<double> inclusion;
+};
+
+// Used by one job's executor only.
+class Selector {
+ public:
+  virtual ~Selector() = default;
+  // `rng` is keyed by (job, round, attempt); equal requests and states give equal selections.
+  virtual absl::StatusOr<Selection> Select(const SelectionRequest& request, Rng& rng) = 0;
+  // Committed with the round; restored before the next Select.
+  virtual std::string SaveState() const { return ""; }
+  virtual absl::Status LoadState(const std::string& state);  // INVALID_ARGUMENT: not ours
+};
+
+using SelectorFactory = std::function<absl::StatusOr<std::unique_ptr<Selector>>(const PluginSpec&)>;
+
+}  // namespace fedwatt
