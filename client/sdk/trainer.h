@@ -10,7 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "client/datasets/dataset.h"
-#include "common/model/bundle.h"
+#include "common/bundle/bundle.h"
 #include "common/model/fleet.h"
 
 // Trainers do the local work of an assignment. Tensors pass as files of the client's state

@@ -28,6 +28,7 @@ struct EnergySample {
   int64_t duration_us = 0;
   uint64_t bytes = 0;                        // moved during the phase
   std::optional<int64_t> machine_energy_uj;  // the whole machine's, where energy_uj is a share of it
+  std::string reason;                        // why there is no figure, where there is none
 };
 
 }  // namespace fedwatt

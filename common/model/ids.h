@@ -8,6 +8,9 @@
 // kMaxIdLength bytes (common/base/bounds.h).
 namespace fedwatt {
 
+// 1 to kMaxIdLength printable ASCII characters without blanks.
+bool IsId(const std::string& text);
+
 // One try at one round of one job. Evaluations of a committed model are rounds of their own
 // kind, so that they run through the same state machine.
 struct RoundKey {

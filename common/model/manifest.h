@@ -72,8 +72,11 @@ struct UpdateLayout {
   uint64_t buffer_bytes = 0;
 };
 
-// `frozen` are globs (`*` and `?`) over tensor names. INVALID_ARGUMENT when a glob matches nothing
-// or nothing is left to train.
+// `*` stands for any run of characters, `?` for exactly one. Linear in both lengths' product.
+bool GlobMatches(const std::string& glob, const std::string& name);
+
+// `frozen` are globs (`*` and `?`) over tensor names. INVALID_ARGUMENT when a glob matches no
+// trainable tensor or nothing is left to train.
 absl::StatusOr<UpdateLayout> MakeUpdateLayout(const Manifest& manifest,
                                               const std::vector<std::string>& frozen,
                                               BufferMode buffers);

@@ -11,7 +11,7 @@
 #include "common/base/file.h"
 #include "common/crypto/ed25519.h"
 #include "common/crypto/sha256.h"
-#include "common/model/manifest.h"
+#include "common/model/bundle_header.h"
 
 // A bundle is a model as a file, of any size:
 //
@@ -21,28 +21,6 @@
 // signatures cover the header, which holds every artifact's SHA-256, hence all that can run. The
 // tensors' own entry is hashed but not signed: it changes with every round and cannot run.
 namespace fedwatt {
-
-enum class Task { kClassification = 1, kSequence, kRegression };
-
-struct Artifact {
-  std::string format;   // "torchscript"
-  std::string version;  // of the producer
-  Digest sha256{};
-  uint64_t size = 0;
-  uint64_t offset = 0;
-};
-
-struct BundleHeader {
-  std::string name;
-  std::string description;
-  Task task = Task::kClassification;
-  std::vector<Artifact> artifacts;
-  Manifest manifest;
-  std::string forward_method = "forward";
-  std::string loss_method = "loss";
-  std::vector<int64_t> input_shape;  // of one example
-  DType input_dtype = DType::kF32;
-};
 
 // A verified, memory-mapped bundle file. Immutable; safe to share between threads.
 class Bundle {
@@ -55,27 +33,23 @@ class Bundle {
   std::span<const uint8_t> ArtifactData(const Artifact& artifact) const;
   // Flat data in manifest order; empty when the file carries none.
   std::span<const uint8_t> Tensors() const;
-  const Digest& tensors_sha256() const { return tensors_.sha256; }
+  const Digest& tensors_sha256() const { return signed_header_.tensors.sha256; }
   // SHA-256 of the header bytes: the identity of the graph and manifest.
   const Digest& header_sha256() const { return header_sha256_; }
   std::vector<std::string> signer_key_ids() const;
 
   // OK when one signature is valid under one of `trusted`; PERMISSION_DENIED says whether it is
   // unsigned, signed by an unknown key (with its id) or altered, and how to trust a key.
-  absl::Status VerifySignedBy(std::span<const Ed25519PublicKey> trusted) const;
+  absl::Status VerifySignedBy(std::span<const PublicKey> trusted) const;
 
  private:
   Bundle() = default;
+  absl::Status Parse(const std::string& path);
+
+  MappedFile file_;
   BundleHeader header_;
+  SignedBundleHeader signed_header_;
   Digest header_sha256_{};
-  std::string header_bytes_;
-  Artifact tensors_;
-  struct SignatureEntry {
-    std::string key_id;
-    std::string bytes;
-  };
-  std::vector<SignatureEntry> signatures_;
-  std::unique_ptr<MappedFile> file_;
   uint64_t blobs_offset_ = 0;
   friend class BundleWriter;
 };
@@ -87,9 +61,9 @@ class BundleWriter {
   // `header` are filled in here. `tensors` may be empty, `signer` null.
   static absl::Status Write(const std::string& path, BundleHeader header,
                             const std::vector<std::span<const uint8_t>>& artifacts,
-                            std::span<const uint8_t> tensors, const Ed25519PrivateKey* signer);
+                            std::span<const uint8_t> tensors, const SigningKey* signer);
   // Adds a signature to the file at `path`.
-  static absl::Status Sign(const std::string& path, const Ed25519PrivateKey& signer);
+  static absl::Status Sign(const std::string& path, const SigningKey& signer);
   // Copies `bundle` to `path` with other tensors (a trained model; manifest.TotalBytes() bytes) or,
   // with an empty span, without any. Signatures stay valid.
   static absl::Status WriteWithTensors(const std::string& path, const Bundle& bundle,

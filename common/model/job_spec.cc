@@ -1,0 +1,165 @@
+#include "common/model/job_spec.h"
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/bounds.h"
+#include "common/base/status_macros.h"
+#include "common/model/field_checks.h"
+
+namespace fedwatt {
+namespace {
+
+constexpr uint32_t kMaxRounds = 10'000'000;
+constexpr uint32_t kMaxPriority = 1'000'000;
+constexpr uint32_t kMaxAttempts = 1'000'000;
+constexpr uint32_t kMaxExamples = 1u << 31;
+constexpr double kMaxOverSelection = 100;
+constexpr double kMinSeconds = 0.001;
+constexpr double kMaxSeconds = 365.0 * 24 * 3600;
+constexpr size_t kMaxPathLength = 4096;
+constexpr uint32_t kMaxTelemetryLevel = 3;
+
+absl::Status CheckPlugin(const std::string& key, const PluginSpec& plugin,
+                         const std::string& example) {
+  FW_RETURN_IF_ERROR(CheckToken(absl::StrCat(key, ".name"), plugin.name, example));
+  FW_RETURN_IF_ERROR(CheckCount(absl::StrCat("number of entries in ", key, ".params"),
+                                plugin.params.size(), 0, bounds::kMaxOffers));
+  for (const auto& [name, value] : plugin.params) {
+    FW_RETURN_IF_ERROR(CheckToken(absl::StrCat("key in ", key, ".params"), name));
+    FW_RETURN_IF_ERROR(CheckFinite(absl::StrCat(key, ".params.", name), value));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckModel(const JobSpec::Model& model) {
+  FW_RETURN_IF_ERROR(CheckText("model.bundle", model.bundle, kMaxPathLength));
+  FW_RETURN_IF_ERROR(CheckText("model.warm_start", model.warm_start, bounds::kMaxIdLength));
+  const std::string& version = model.warm_start_version;
+  const bool number = !version.empty() && version.size() <= 9 &&
+                      version.find_first_not_of("0123456789") == std::string::npos;
+  if (version == "best" || version == "last" || number) return absl::OkStatus();
+  FW_RETURN_IF_ERROR(CheckText("model.warm_start_version", version, bounds::kMaxNameLength));
+  return absl::InvalidArgumentError(
+      absl::StrCat("model.warm_start_version = \"", version,
+                   "\": must be \"best\", \"last\" or a round number such as \"12\""));
+}
+
+absl::Status CheckMatching(const JobSpec& spec) {
+  FW_RETURN_IF_ERROR(CheckName("dataset.name", spec.dataset.name, bounds::kMaxNameLength,
+                               "\"fashion-mnist\""));
+  FW_RETURN_IF_ERROR(
+      CheckCount("dataset.min_examples", spec.dataset.min_examples, 0, bounds::kMaxWeight, "100"));
+  const JobSpec::Eligibility& e = spec.eligibility;
+  if (!e.trainer.empty()) {
+    FW_RETURN_IF_ERROR(CheckToken("eligibility.trainer", e.trainer, "\"torch\""));
+  }
+  FW_RETURN_IF_ERROR(CheckCount("eligibility.min_memory_bytes", e.min_memory_bytes, 0,
+                                uint64_t{1} << 50, "2147483648"));
+  FW_RETURN_IF_ERROR(CheckCount("number of entries in eligibility.labels", e.labels.size(), 0,
+                                bounds::kMaxOffers));
+  for (const auto& [name, value] : e.labels) {
+    FW_RETURN_IF_ERROR(CheckName("key in eligibility.labels", name, bounds::kMaxNameLength));
+    FW_RETURN_IF_ERROR(
+        CheckText(absl::StrCat("eligibility.labels.", name), value, bounds::kMaxNameLength));
+  }
+  return CheckCount("eligibility.min_separation_rounds", e.min_separation_rounds, 0, kMaxRounds,
+                    "1");
+}
+
+absl::Status CheckRound(const JobSpec::RoundLimits& round) {
+  FW_RETURN_IF_ERROR(CheckCount("round.goal", round.goal, 1, bounds::kMaxReports, "8"));
+  FW_RETURN_IF_ERROR(
+      CheckReal("round.over_selection", round.over_selection, 1, kMaxOverSelection, "1.3"));
+  const double assigned = std::ceil(round.goal * round.over_selection);
+  if (assigned > static_cast<double>(bounds::kMaxReports)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "round.goal x round.over_selection = ", assigned, ": at most ", bounds::kMaxReports,
+        " clients can be assigned; lower one of them"));
+  }
+  if (round.min_reports > round.goal) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("round.min_reports = ", round.min_reports, ": must be at most round.goal = ",
+                     round.goal, "; write e.g. min_reports = ", (round.goal + 1) / 2));
+  }
+  FW_RETURN_IF_ERROR(CheckReal("round.selection_timeout_s", round.selection_timeout_s, kMinSeconds,
+                               kMaxSeconds, "600"));
+  FW_RETURN_IF_ERROR(CheckReal("round.report_deadline_s", round.report_deadline_s, kMinSeconds,
+                               kMaxSeconds, "3600"));
+  FW_RETURN_IF_ERROR(CheckCount("round.max_attempts", round.max_attempts, 1, kMaxAttempts, "10"));
+  FW_RETURN_IF_ERROR(
+      CheckReal("round.backoff_initial_s", round.backoff_initial_s, 0, kMaxSeconds, "5"));
+  return CheckReal("round.backoff_max_s", round.backoff_max_s, round.backoff_initial_s,
+                   kMaxSeconds, "600");
+}
+
+absl::Status CheckEvaluation(const JobSpec::Evaluation& evaluation) {
+  static const std::vector<std::string> kWhere = {"evaluator", "clients"};
+  FW_RETURN_IF_ERROR(CheckCount("evaluation.every", evaluation.every, 0, kMaxRounds, "1"));
+  FW_RETURN_IF_ERROR(CheckWord("evaluation.where", evaluation.where, kWhere));
+  const uint64_t least = evaluation.every > 0 && evaluation.where == "clients" ? 1 : 0;
+  FW_RETURN_IF_ERROR(
+      CheckCount("evaluation.clients", evaluation.clients, least, bounds::kMaxReports, "8"));
+  FW_RETURN_IF_ERROR(
+      CheckText("evaluation.dataset", evaluation.dataset, bounds::kMaxNameLength));
+  FW_RETURN_IF_ERROR(
+      CheckCount("evaluation.max_examples", evaluation.max_examples, 0, kMaxExamples, "10000"));
+  return CheckReal("evaluation.timeout_s", evaluation.timeout_s, kMinSeconds, kMaxSeconds, "600");
+}
+
+absl::Status CheckStop(const JobSpec& spec) {
+  static const std::vector<std::string> kModes = {"max", "min"};
+  const JobSpec::Stop& stop = spec.stop;
+  FW_RETURN_IF_ERROR(
+      CheckName("stop.metric", stop.metric, bounds::kMaxNameLength, "\"accuracy\""));
+  FW_RETURN_IF_ERROR(CheckWord("stop.mode", stop.mode, kModes));
+  FW_RETURN_IF_ERROR(CheckCount("stop.patience", stop.patience, 0, kMaxRounds, "5"));
+  FW_RETURN_IF_ERROR(CheckReal("stop.min_delta", stop.min_delta, 0, 1e12, "0.001"));
+  if (stop.target) FW_RETURN_IF_ERROR(CheckFinite("stop.target", *stop.target));
+  FW_RETURN_IF_ERROR(CheckReal("stop.max_wall_s", stop.max_wall_s, 0, kMaxSeconds, "86400"));
+  if ((stop.patience > 0 || stop.target) && spec.evaluation.every == 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(stop.patience > 0 ? "stop.patience" : "stop.target",
+                     " needs evaluations, and evaluation.every = 0 makes none; write e.g. "
+                     "every = 1 under [evaluation]"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckBounds(const JobSpec::Bounds& b) {
+  FW_RETURN_IF_ERROR(CheckReal("bounds.max_abs_delta", b.max_abs_delta, 1e-9, 1e12, "64"));
+  FW_RETURN_IF_ERROR(
+      CheckCount("bounds.max_weight", b.max_weight, 1, bounds::kMaxWeight, "100000"));
+  return CheckReal("bounds.max_update_norm", b.max_update_norm, 0, 1e18, "10");
+}
+
+}  // namespace
+
+absl::Status ValidateJobSpec(const JobSpec& spec) {
+  FW_RETURN_IF_ERROR(CheckToken("name", spec.name, "\"my-job\""));
+  FW_RETURN_IF_ERROR(CheckToken("tenant", spec.tenant, "\"default\""));
+  FW_RETURN_IF_ERROR(CheckToken("population", spec.population, "\"default\""));
+  FW_RETURN_IF_ERROR(CheckCount("priority", spec.priority, 0, kMaxPriority, "0"));
+  FW_RETURN_IF_ERROR(CheckCount("rounds", spec.rounds, 1, kMaxRounds, "10"));
+  FW_RETURN_IF_ERROR(CheckModel(spec.model));
+  FW_RETURN_IF_ERROR(CheckMatching(spec));
+  FW_RETURN_IF_ERROR(CheckRound(spec.round));
+  FW_RETURN_IF_ERROR(CheckPlugin("selector", spec.selector, "\"uniform\""));
+  FW_RETURN_IF_ERROR(CheckPlugin("strategy", spec.strategy, "\"fedavg\""));
+  FW_RETURN_IF_ERROR(CheckPlugin("aggregator", spec.aggregator, "\"mean\""));
+  FW_RETURN_IF_ERROR(CheckToken("codec.up", spec.codec.up, "\"raw_f32\""));
+  FW_RETURN_IF_ERROR(CheckToken("codec.down", spec.codec.down, "\"raw_f32\""));
+  FW_RETURN_IF_ERROR(ValidatePlan(spec.plan));
+  FW_RETURN_IF_ERROR(CheckEvaluation(spec.evaluation));
+  FW_RETURN_IF_ERROR(CheckStop(spec));
+  FW_RETURN_IF_ERROR(
+      CheckCount("retention.keep_last", spec.retention.keep_last, 1, 1'000'000, "2"));
+  FW_RETURN_IF_ERROR(
+      CheckCount("retention.keep_every", spec.retention.keep_every, 0, kMaxRounds, "10"));
+  FW_RETURN_IF_ERROR(CheckBounds(spec.bounds));
+  return CheckCount("telemetry_level", spec.telemetry_level, 0, kMaxTelemetryLevel, "1");
+}
+
+}  // namespace fedwatt
