@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
@@ -13,6 +14,7 @@ namespace {
 
 constexpr size_t kMaxListed = 12;
 constexpr size_t kMaxNameLength = 256;  // the table below is quadratic
+constexpr size_t kMinPrefix = 3;
 
 // Optimal string alignment distance.
 size_t EditDistance(const std::string& a, const std::string& b) {
@@ -47,6 +49,11 @@ std::optional<std::string> NearestName(const std::string& name,
       best = candidate;
     }
   }
+  if (best.has_value() || wanted.size() < kMinPrefix) return best;
+  const auto longer = std::find_if(
+      candidates.begin(), candidates.end(),
+      [&](const auto& candidate) { return absl::StartsWithIgnoreCase(candidate, wanted); });
+  if (longer != candidates.end()) best = *longer;
   return best;
 }
 

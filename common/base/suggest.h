@@ -9,7 +9,8 @@
 namespace fedwatt {
 
 // The candidate with the fewest edits (insert, delete, replace, swap neighbours; ignoring case),
-// the first of equals. None if that takes more than a third of the name's length plus one.
+// the first of equals. If that takes more than a third of the name's length plus one, the first
+// candidate that the name abbreviates ("warn" for "warning"), else none.
 std::optional<std::string> NearestName(const std::string& name,
                                        std::span<const std::string> candidates);
 
