@@ -92,8 +92,8 @@ absl::Status CheckToken(const std::string& key, const std::string& value,
   bool good = !value.empty() && value.size() <= kMaxToken &&
               absl::ascii_isalnum(static_cast<unsigned char>(value[0]));
   for (const char c : value) {
-    good = good && (absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '.' || c == '_' ||
-                    c == '-');
+    good = good &&
+           (absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '.' || c == '_' || c == '-');
   }
   if (good) return absl::OkStatus();
   return Refuse(key, Quoted(value),

@@ -48,8 +48,8 @@ absl::Status CheckModel(const JobSpec::Model& model) {
 }
 
 absl::Status CheckMatching(const JobSpec& spec) {
-  FW_RETURN_IF_ERROR(CheckName("dataset.name", spec.dataset.name, bounds::kMaxNameLength,
-                               "\"fashion-mnist\""));
+  FW_RETURN_IF_ERROR(
+      CheckName("dataset.name", spec.dataset.name, bounds::kMaxNameLength, "\"fashion-mnist\""));
   FW_RETURN_IF_ERROR(
       CheckCount("dataset.min_examples", spec.dataset.min_examples, 0, bounds::kMaxWeight, "100"));
   const JobSpec::Eligibility& e = spec.eligibility;
@@ -75,14 +75,14 @@ absl::Status CheckRound(const JobSpec::RoundLimits& round) {
       CheckReal("round.over_selection", round.over_selection, 1, kMaxOverSelection, "1.3"));
   const double assigned = std::ceil(round.goal * round.over_selection);
   if (assigned > static_cast<double>(bounds::kMaxReports)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "round.goal x round.over_selection = ", assigned, ": at most ", bounds::kMaxReports,
-        " clients can be assigned; lower one of them"));
+    return absl::InvalidArgumentError(absl::StrCat("round.goal x round.over_selection = ", assigned,
+                                                   ": at most ", bounds::kMaxReports,
+                                                   " clients can be assigned; lower one of them"));
   }
   if (round.min_reports > round.goal) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("round.min_reports = ", round.min_reports, ": must be at most round.goal = ",
-                     round.goal, "; write e.g. min_reports = ", (round.goal + 1) / 2));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "round.min_reports = ", round.min_reports, ": must be at most round.goal = ", round.goal,
+        "; write e.g. min_reports = ", (round.goal + 1) / 2));
   }
   FW_RETURN_IF_ERROR(CheckReal("round.selection_timeout_s", round.selection_timeout_s, kMinSeconds,
                                kMaxSeconds, "600"));
@@ -91,8 +91,8 @@ absl::Status CheckRound(const JobSpec::RoundLimits& round) {
   FW_RETURN_IF_ERROR(CheckCount("round.max_attempts", round.max_attempts, 1, kMaxAttempts, "10"));
   FW_RETURN_IF_ERROR(
       CheckReal("round.backoff_initial_s", round.backoff_initial_s, 0, kMaxSeconds, "5"));
-  return CheckReal("round.backoff_max_s", round.backoff_max_s, round.backoff_initial_s,
-                   kMaxSeconds, "600");
+  return CheckReal("round.backoff_max_s", round.backoff_max_s, round.backoff_initial_s, kMaxSeconds,
+                   "600");
 }
 
 absl::Status CheckEvaluation(const JobSpec::Evaluation& evaluation) {
@@ -102,8 +102,7 @@ absl::Status CheckEvaluation(const JobSpec::Evaluation& evaluation) {
   const uint64_t least = evaluation.every > 0 && evaluation.where == "clients" ? 1 : 0;
   FW_RETURN_IF_ERROR(
       CheckCount("evaluation.clients", evaluation.clients, least, bounds::kMaxReports, "8"));
-  FW_RETURN_IF_ERROR(
-      CheckText("evaluation.dataset", evaluation.dataset, bounds::kMaxNameLength));
+  FW_RETURN_IF_ERROR(CheckText("evaluation.dataset", evaluation.dataset, bounds::kMaxNameLength));
   FW_RETURN_IF_ERROR(
       CheckCount("evaluation.max_examples", evaluation.max_examples, 0, kMaxExamples, "10000"));
   return CheckReal("evaluation.timeout_s", evaluation.timeout_s, kMinSeconds, kMaxSeconds, "600");
@@ -112,8 +111,7 @@ absl::Status CheckEvaluation(const JobSpec::Evaluation& evaluation) {
 absl::Status CheckStop(const JobSpec& spec) {
   static const std::vector<std::string> kModes = {"max", "min"};
   const JobSpec::Stop& stop = spec.stop;
-  FW_RETURN_IF_ERROR(
-      CheckName("stop.metric", stop.metric, bounds::kMaxNameLength, "\"accuracy\""));
+  FW_RETURN_IF_ERROR(CheckName("stop.metric", stop.metric, bounds::kMaxNameLength, "\"accuracy\""));
   FW_RETURN_IF_ERROR(CheckWord("stop.mode", stop.mode, kModes));
   FW_RETURN_IF_ERROR(CheckCount("stop.patience", stop.patience, 0, kMaxRounds, "5"));
   FW_RETURN_IF_ERROR(CheckReal("stop.min_delta", stop.min_delta, 0, 1e12, "0.001"));

@@ -39,12 +39,12 @@ absl::Status CheckTensor(const TensorSpec& spec, size_t index) {
   const std::string key = absl::StrCat("tensor ", index);
   FW_RETURN_IF_ERROR(CheckName(key, spec.name, bounds::kMaxNameLength));
   if (!IsKnown(spec.dtype)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        key, " \"", spec.name, "\" has unknown dtype ", static_cast<int>(spec.dtype)));
+    return absl::InvalidArgumentError(
+        absl::StrCat(key, " \"", spec.name, "\" has unknown dtype ", static_cast<int>(spec.dtype)));
   }
   if (spec.role != TensorRole::kTrainable && spec.role != TensorRole::kBuffer) {
-    return absl::InvalidArgumentError(absl::StrCat(key, " \"", spec.name, "\" has unknown role ",
-                                                   static_cast<int>(spec.role)));
+    return absl::InvalidArgumentError(
+        absl::StrCat(key, " \"", spec.name, "\" has unknown role ", static_cast<int>(spec.role)));
   }
   if (spec.role == TensorRole::kTrainable && spec.dtype != DType::kF32) {
     return absl::InvalidArgumentError(
@@ -136,10 +136,10 @@ absl::StatusOr<Manifest> Manifest::Create(std::vector<TensorSpec> tensors) {
     manifest.offsets_.push_back(manifest.total_bytes_);
     manifest.total_bytes_ += spec.Bytes();
     if (elements > bounds::kMaxElements || manifest.total_bytes_ > bounds::kMaxBlobBytes) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "up to tensor ", i, " \"", spec.name, "\" the model has ", elements, " elements in ",
-          manifest.total_bytes_, " bytes: at most ", bounds::kMaxElements, " in ",
-          bounds::kMaxBlobBytes, " are supported"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("up to tensor ", i, " \"", spec.name, "\" the model has ", elements,
+                       " elements in ", manifest.total_bytes_, " bytes: at most ",
+                       bounds::kMaxElements, " in ", bounds::kMaxBlobBytes, " are supported"));
     }
     if (spec.role == TensorRole::kTrainable) manifest.trainable_elements_ += spec.Elements();
   }
@@ -204,9 +204,9 @@ absl::StatusOr<UpdateLayout> MakeUpdateLayout(const Manifest& manifest,
                                                    DidYouMean(frozen[f], trainable_names)));
   }
   if (layout.coordinates == 0) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "nothing is left to train: the model has ", trainable_names.size(),
-        " trainable tensors and plan.frozen matches all of them; freeze fewer"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("nothing is left to train: the model has ", trainable_names.size(),
+                     " trainable tensors and plan.frozen matches all of them; freeze fewer"));
   }
   return layout;
 }

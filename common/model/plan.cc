@@ -46,8 +46,7 @@ absl::Status CheckAmountOfWork(const Plan& plan) {
         "plan.local_epochs = ", plan.local_epochs, " and plan.local_steps = ", plan.local_steps,
         ": exactly one of them must be above 0; write e.g. local_epochs = 1"));
   }
-  FW_RETURN_IF_ERROR(
-      CheckCount("plan.local_epochs", plan.local_epochs, 0, kMaxLocalEpochs, "1"));
+  FW_RETURN_IF_ERROR(CheckCount("plan.local_epochs", plan.local_epochs, 0, kMaxLocalEpochs, "1"));
   FW_RETURN_IF_ERROR(CheckCount("plan.local_steps", plan.local_steps, 0, kMaxLocalSteps, "100"));
   return CheckCount("plan.batch_size", plan.batch_size, 1, kMaxBatch, "32");
 }
@@ -67,8 +66,7 @@ absl::Status ValidatePlan(const Plan& plan) {
   FW_RETURN_IF_ERROR(
       CheckCount("number of globs in plan.frozen", plan.frozen.size(), 0, kMaxFrozenGlobs));
   for (const std::string& glob : plan.frozen) {
-    FW_RETURN_IF_ERROR(
-        CheckName("plan.frozen", glob, bounds::kMaxNameLength, "[\"features.*\"]"));
+    FW_RETURN_IF_ERROR(CheckName("plan.frozen", glob, bounds::kMaxNameLength, "[\"features.*\"]"));
   }
   FW_RETURN_IF_ERROR(CheckEnum("plan.buffers", plan.buffers, BufferMode::kFrozen));
   FW_RETURN_IF_ERROR(
@@ -76,8 +74,8 @@ absl::Status ValidatePlan(const Plan& plan) {
   FW_RETURN_IF_ERROR(CheckEnum("plan.weight_by", plan.weight_by, WeightBy::kUniform));
   FW_RETURN_IF_ERROR(
       CheckSigned("plan.time_limit_ms", plan.time_limit_ms, 1, kMaxTrainingMs, "3600000"));
-  FW_RETURN_IF_ERROR(CheckSigned("plan.step_time_limit_ms", plan.step_time_limit_ms, 1,
-                                 kMaxTrainingMs, "60000"));
+  FW_RETURN_IF_ERROR(
+      CheckSigned("plan.step_time_limit_ms", plan.step_time_limit_ms, 1, kMaxTrainingMs, "60000"));
   return CheckCount("plan.memory_limit_bytes", plan.memory_limit_bytes, 0, uint64_t{1} << 50,
                     "4294967296");
 }
