@@ -32,8 +32,8 @@ RoundActions Round::On(const ReportArrived& e) {
       slot = Slot::kRefused;
       ++refused_;
     }
-    return refuse(RefusalCause::kLate, absl::StrCat("late: ", key_.ToString(), " is ",
-                                                    RoundPhaseName(phase_), " without it"));
+    return refuse(RefusalCause::kLate,
+                  absl::StrCat("late: ", key_.ToString(), " is already ", RoundPhaseName(phase_)));
   }
   slot = Slot::kReported;
   ++reported_;

@@ -18,9 +18,11 @@
 //   any active phase --too few | error | operator--> Abandoned (the driver begins the next attempt
 //   with a new Round after the back-off)
 //
-// A restart: construct the round anew, Step through what the log holds (ClientsSelected,
-// AssignmentsDurable, ReportArrived, ClientFailed, each with its first `now_ms`), drop the actions
-// that this returns, then carry out those of Resume().
+// A restart: construct the round anew, Step through what the log holds of it (ClientsSelected,
+// AssignmentsDurable, the ReportArrived that were accepted, the ClientFailed that were recorded,
+// each with its first `now_ms`), drop the actions that this returns, then carry out those of
+// Resume(). The round is then as it was, but for refused late reports, which it need not know; and
+// had the deadline ended its reporting, the timer that Resume() sets does so again.
 namespace fedwatt {
 
 // Out-of-range values are moved to the nearest legal one: goal and max_attempts are at least 1,

@@ -40,13 +40,16 @@ RoundActions Round::On(const ClientsSelected& e) {
                    absl::StrCat("the selector chose ", e.clients.size(),
                                 " clients; min_reports is ", limits_.min_reports));
   }
+  RoundActions actions;
+  if (TimerRuns()) actions.push_back(ClearTimer{});
   phase_ = RoundPhase::kConfiguring;
   candidates_ = 0;
   asked_ = false;
   clients_ = e.clients;
   slots_.assign(clients_.size(), Slot::kWorking);
   deadline_ms_ = AddMs(e.now_ms, limits_.report_deadline_ms);
-  return {PersistAssignments{clients_, deadline_ms_}};
+  actions.push_back(PersistAssignments{clients_, deadline_ms_});
+  return actions;
 }
 
 RoundActions Round::On(const AssignmentsDurable&) {
