@@ -1,0 +1,102 @@
+#include "client/trainers/echo/echo_trainer.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/cpu_time.h"
+#include "common/base/file.h"
+#include "common/base/rng.h"
+#include "common/base/status_macros.h"
+
+namespace fedwatt {
+namespace {
+
+constexpr uint64_t kBlock = 4096;
+constexpr uint64_t kExamples = 100;
+constexpr double kLargestDelta = 0.01;
+
+class EchoTrainer : public Trainer {
+ public:
+  explicit EchoTrainer(const Clock* clock) : clock_(clock) {}
+
+  std::string name() const override { return "echo"; }
+  std::vector<std::string> artifact_formats() const override { return {"echo", "torchscript"}; }
+
+  absl::StatusOr<TrainResult> Run(
+      const TrainRequest& request, const std::atomic<bool>& cancel,
+      const std::function<void(const TrainProgress&)>& progress) override {
+    const int64_t started_us = clock_->MonotonicUs();
+    const int64_t cpu_us = SelfCpuTimeUs();
+    TrainResult result;
+    result.metrics.examples = kExamples;
+    result.metrics.steps = 1;
+    result.weight = kExamples;
+    const LossSums sums{.examples = kExamples,
+                        .loss_sum = static_cast<double>(kExamples) / request.key.round,
+                        .loss_sq_sum = static_cast<double>(kExamples) / request.key.round,
+                        .correct = kExamples / 2,
+                        .predictions = kExamples};
+    if (request.kind == AssignmentKind::kEvaluate) {
+      result.metrics.after = sums;
+    } else {
+      if (cancel) return absl::CancelledError("cancelled before the first step");
+      FW_ASSIGN_OR_RETURN(result.output_bytes, WriteDelta(request));
+      result.metrics.before = result.metrics.after = sums;
+    }
+    if (progress) progress({.steps_done = 1, .steps_total = 1, .loss = sums.loss_sum});
+    const double seconds = static_cast<double>(clock_->MonotonicUs() - started_us) * 1e-6;
+    result.metrics.seconds_by_phase["train"] = seconds;
+    result.cpu_time_us = SelfCpuTimeUs() - cpu_us;
+    return result;
+  }
+
+ private:
+  static absl::StatusOr<uint64_t> WriteDelta(const TrainRequest& request) {
+    FW_ASSIGN_OR_RETURN(const auto bundle, Bundle::Open(request.bundle_path));
+    const Manifest& manifest = bundle->header().manifest;
+    FW_ASSIGN_OR_RETURN(const UpdateLayout layout,
+                        MakeUpdateLayout(manifest, request.plan.frozen, request.plan.buffers));
+    FW_ASSIGN_OR_RETURN(const MappedFile model, MappedFile::Open(request.model_path));
+    if (model.bytes().size() != manifest.TotalBytes()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "model ", request.model_path, " holds ", model.bytes().size(),
+          " bytes; the bundle's manifest needs ", manifest.TotalBytes()));
+    }
+    FW_ASSIGN_OR_RETURN(FileWriter out, FileWriter::Create(request.output_path));
+    Rng rng(RngKey{.job = request.key.job,
+                   .round = request.key.round,
+                   .client = request.seed_key,
+                   .purpose = "echo",
+                   .seed = request.plan.seed});
+    std::vector<float> block(64 * kBlock);
+    for (uint64_t at = 0; at < layout.coordinates;) {
+      const uint64_t n = std::min<uint64_t>(block.size(), layout.coordinates - at);
+      for (uint64_t i = 0; i < n; i += kBlock) {
+        const auto value = static_cast<float>((2 * rng.Uniform01() - 1) * kLargestDelta);
+        std::fill_n(block.begin() + i, std::min(kBlock, n - i), value);
+      }
+      FW_RETURN_IF_ERROR(
+          out.Append({reinterpret_cast<const uint8_t*>(block.data()), n * sizeof(float)}));
+      at += n;
+    }
+    for (const UpdateLayout::Piece& piece : layout.buffers) {
+      const uint64_t bytes = manifest.tensors()[piece.tensor].Bytes();
+      FW_RETURN_IF_ERROR(out.Append(model.bytes().subspan(piece.model_offset, bytes)));
+    }
+    const uint64_t written = out.size();
+    FW_RETURN_IF_ERROR(out.Close());
+    return written;
+  }
+
+  const Clock* const clock_;
+};
+
+}  // namespace
+
+std::unique_ptr<Trainer> MakeEchoTrainer(const Clock* clock) {
+  return std::make_unique<EchoTrainer>(clock);
+}
+
+}  // namespace fedwatt
