@@ -13,23 +13,25 @@
 #include "common/crypto/sha256.h"
 #include "common/model/bundle_header.h"
 
-// A bundle is a model as a file, of any size:
+// A bundle is a model as a file, of any size (docs/bundle-format.md):
 //
 //   "FWBUNDLE" | u32 version = 1 | u32 n | n bytes SignedBundleHeader | blobs
 //
-// (little-endian; artifact offsets count from the first byte after the header). The Ed25519
-// signatures cover the header, which holds every artifact's SHA-256, hence all that can run. The
-// tensors' own entry is hashed but not signed: it changes with every round and cannot run.
+// The Ed25519 signatures cover the header, which holds every artifact's SHA-256, hence all that can
+// run. The tensors' own entry is hashed but not signed: it changes with every round and cannot run.
 namespace fedwatt {
 
 // A verified, memory-mapped bundle file. Immutable; safe to share between threads.
 class Bundle {
  public:
-  // Checks structure, bounds and every blob's hash. Errors name the file and what is wrong
-  // (truncated, wrong hash, not a bundle, from a newer version).
+  // Checks structure, bounds and every blob's hash. Errors name the file and what is wrong:
+  // NOT_FOUND (no file), INVALID_ARGUMENT (not a bundle, or a value out of its bounds), DATA_LOSS
+  // (truncated, overlapping or oversized parts, a wrong hash, bytes behind the end),
+  // FAILED_PRECONDITION (written by a newer version).
   static absl::StatusOr<std::shared_ptr<const Bundle>> Open(const std::string& path);
 
   const BundleHeader& header() const { return header_; }
+  // `artifact` is one of header().artifacts. Valid as long as the bundle.
   std::span<const uint8_t> ArtifactData(const Artifact& artifact) const;
   // Flat data in manifest order; empty when the file carries none.
   std::span<const uint8_t> Tensors() const;
@@ -44,8 +46,11 @@ class Bundle {
 
  private:
   Bundle() = default;
-  absl::Status Parse(const std::string& path);
+  absl::Status Parse();
+  absl::Status CheckBlobs() const;
+  std::span<const uint8_t> Blob(const Artifact& artifact) const;
 
+  std::string path_;
   MappedFile file_;
   BundleHeader header_;
   SignedBundleHeader signed_header_;
@@ -54,7 +59,8 @@ class Bundle {
   friend class BundleWriter;
 };
 
-// Writes bundle files, atomically.
+// Writes bundle files, atomically: through "<path>.partial" beside it. Refuses (INVALID_ARGUMENT)
+// what Bundle::Open would.
 class BundleWriter {
  public:
   // `artifacts` are the blobs in the order of header.artifacts; sizes, hashes and offsets in
@@ -62,7 +68,7 @@ class BundleWriter {
   static absl::Status Write(const std::string& path, BundleHeader header,
                             const std::vector<std::span<const uint8_t>>& artifacts,
                             std::span<const uint8_t> tensors, const SigningKey* signer);
-  // Adds a signature to the file at `path`.
+  // Adds a signature to the file at `path`, in the place of an earlier one by the same key.
   static absl::Status Sign(const std::string& path, const SigningKey& signer);
   // Copies `bundle` to `path` with other tensors (a trained model; manifest.TotalBytes() bytes) or,
   // with an empty span, without any. Signatures stay valid.

@@ -63,7 +63,7 @@ struct UpdateLayout {
   struct Piece {
     size_t tensor;          // index in the manifest
     uint64_t model_offset;  // bytes, in the flat model
-    uint64_t offset;        // trainables: coordinates in the delta; buffers: bytes in the buffer part
+    uint64_t offset;        // trainables: coordinates of the delta; buffers: bytes of the buffers
     uint64_t elements;
   };
   std::vector<Piece> trainable;
