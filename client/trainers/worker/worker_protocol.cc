@@ -9,7 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
-#include "common/wire/check_in_wire.h"
+#include "common/wire/client_wire.h"
 #include "common/wire/job_wire.h"
 #include "fedwatt/v1/trainer_worker.pb.h"
 
