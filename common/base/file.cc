@@ -153,6 +153,10 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, uint64_t max_bytes
   if (fd.get() < 0) return FileError(errno, "open", path);
   // Read to the end, not to the reported size: files in /sys and /proc report 0 or a page.
   std::string content;
+  struct stat info {};
+  if (fstat(fd.get(), &info) == 0 && info.st_size > 0) {
+    content.reserve(std::min(static_cast<uint64_t>(info.st_size), max_bytes) + 1);
+  }
   while (content.size() <= max_bytes) {
     constexpr size_t kPiece = 256 * 1024;
     const size_t start = content.size();

@@ -30,7 +30,8 @@ bool FileExists(const std::string& path);
 absl::StatusOr<std::string> ReadFile(const std::string& path, uint64_t max_bytes);
 
 // Replaces `path` so that a crash leaves the old content or the new, never a mixture: temporary
-// file in the same folder, fsync, rename, fsync of the folder.
+// file in the same folder (path.tmp.PID.N, which a crash may leave behind), fsync, rename, fsync of
+// the folder.
 absl::Status WriteFileAtomic(const std::string& path, std::string_view data, mode_t mode = 0644);
 
 // Makes creations, renames and removals in `dir` durable.

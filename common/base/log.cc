@@ -4,11 +4,14 @@
 #include <spdlog/logger.h>
 #include <spdlog/sinks/stdout_sinks.h>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -47,8 +50,18 @@ std::string Timestamp() {
   return absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", now, absl::UTCTimeZone());
 }
 
+// A peer's text must not forge a line or move the cursor of the terminal that shows it.
+bool IsControl(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }
+
 bool NeedsQuotes(const std::string& value) {
-  return value.empty() || value.find_first_of(" \"=\n\t") != std::string::npos;
+  return value.empty() || std::any_of(value.begin(), value.end(), [](char c) {
+           return c == ' ' || c == '"' || c == '=' || IsControl(c);
+         });
+}
+
+std::string OneLine(std::string text) {
+  std::replace_if(text.begin(), text.end(), IsControl, ' ');
+  return text;
 }
 
 std::string Quoted(const std::string& value) {
@@ -59,10 +72,10 @@ std::string TextLine(const LogOptions& options, LogLevel level, const std::strin
                      std::initializer_list<LogField> fields) {
   std::string line = absl::StrCat(Timestamp(), " ", kLabels[static_cast<size_t>(level)], " ");
   if (!options.component.empty()) absl::StrAppend(&line, options.component, ": ");
-  absl::StrAppend(&line, message);
+  absl::StrAppend(&line, OneLine(message));
   for (const LogField& field : fields) {
     absl::StrAppend(&line, " ", field.key, "=",
-                    NeedsQuotes(field.value) ? Quoted(field.value) : field.value);
+                    OneLine(NeedsQuotes(field.value) ? Quoted(field.value) : field.value));
   }
   return line;
 }

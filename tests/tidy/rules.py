@@ -119,12 +119,12 @@ layering.good = [
 ]
 
 _PROTO_PLACES = re.compile(
-    r'common/wire/|server/driver/grpc_|client/sdk/grpc_|server/store/|server/app/|client/app/'
-    r'|tools/|tests/|bench/|examples/')
+    r'common/wire/|server/driver/grpc_|client/sdk/grpc_|client/trainers/worker/worker_protocol'
+    r'|server/store/|server/app/|client/app/|tools/|tests/|bench/|examples/')
 
 
 def protobuf_only_at_the_edges(files):
-    """*.pb.h is for common/wire, the gRPC adapters, the store, the mains and tests."""
+    """*.pb.h is for common/wire, the process and gRPC adapters, the store, the mains and tests."""
     for path, text in files.items():
         if not is_cpp(path) or _PROTO_PLACES.match(path):
             continue

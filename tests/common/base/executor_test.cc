@@ -139,6 +139,7 @@ TEST(ThreadPool, ManyThreadsMayPostAndCancelAtOnce) {
   {
     ThreadPool pool(3);
     std::vector<std::thread> posters;
+    posters.reserve(4);
     for (int t = 0; t < 4; ++t) {
       posters.emplace_back([&] {
         for (int i = 0; i < 200; ++i) {

@@ -60,10 +60,11 @@ TEST_F(LogTest, JsonLinesParseWhateverTheContent) {
   EXPECT_TRUE(line["binary"].is_string());
 }
 
-TEST_F(LogTest, AFieldCannotForgeALine) {
-  LogInfo("x", {{"user", "a\n2026-01-01T00:00:00.000Z ERROR forged"}});
+TEST_F(LogTest, NeitherFieldNorMessageCanForgeALineOrDriveTheTerminal) {
+  LogInfo("x\nERROR forged", {{"user", "a\n2026-01-01T00:00:00.000Z ERROR forged\x1b[2J\x7f"}});
   ASSERT_THAT(lines_, SizeIs(1));
-  EXPECT_THAT(lines_[0], Not(HasSubstr("\n")));
+  for (const char* bad : {"\n", "\x1b", "\x7f"}) EXPECT_THAT(lines_[0], Not(HasSubstr(bad)));
+  EXPECT_THAT(lines_[0], HasSubstr("x ERROR forged user="));
 }
 
 TEST(ParseLogLevel, KnowsTheNamesAndSuggests) {

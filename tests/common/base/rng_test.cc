@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <numeric>
 #include <set>
@@ -179,9 +180,9 @@ TEST(Rng, ShuffleReachesEveryPermutationEquallyOften) {
   Rng rng(Key());
   std::array<int, 64> counts{};
   for (int i = 0; i < 60'000; ++i) {
-    std::vector<int> v = {0, 1, 2};
+    std::vector<size_t> v = {0, 1, 2};
     rng.Shuffle(v);
-    ++counts.at(static_cast<size_t>(v[0] * 16 + v[1] * 4 + v[2]));
+    ++counts.at(v[0] * 16 + v[1] * 4 + v[2]);
   }
   int seen = 0;
   for (const int count : counts) {

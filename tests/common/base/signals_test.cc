@@ -46,7 +46,8 @@ TEST(ShutdownSignal, ThereCanBeOneAtATime) {
 void RaiseTwice() {
   const auto shutdown = ShutdownSignal::Install();
   raise(SIGINT);
-  raise(SIGINT);
+  const bool first_was_heard = shutdown.ok() && (*shutdown)->requested();
+  if (first_was_heard) raise(SIGINT);
   _exit(0);
 }
 

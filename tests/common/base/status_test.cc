@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -28,7 +29,7 @@ TEST(ReturnIfError, StopsAtTheFirstError) {
   EXPECT_EQ(passed, 3);
 }
 
-absl::StatusOr<int> Sum(absl::StatusOr<int> a, absl::StatusOr<std::unique_ptr<int>> b) {
+absl::StatusOr<int> Sum(const absl::StatusOr<int>& a, absl::StatusOr<std::unique_ptr<int>> b) {
   FW_ASSIGN_OR_RETURN(const int first, a);
   FW_ASSIGN_OR_RETURN(const std::unique_ptr<int> second, std::move(b));
   return first + *second;
