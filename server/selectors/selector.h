@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -17,14 +18,13 @@
 // Selectors choose who takes part.
 namespace fedwatt {
 
-// An eligible client that waits. Sorted by `client` when handed to a selector, so that the choice
-// does not depend on the order of arrival.
+// An eligible client that waits.
 struct Candidate {
   std::string client;  // subject
   std::string device_class;
   uint32_t example_count_bucket = 0;
-  uint64_t participations = 0;    // in this job
-  uint64_t last_round = 0;        // of this job in which it reported; 0: never
+  uint64_t participations = 0;  // in this job
+  uint64_t last_round = 0;      // of this job in which it reported; 0: never
   std::optional<LossSums> last_loss;
   std::optional<double> last_seconds;
 };
@@ -32,11 +32,11 @@ struct Candidate {
 struct SelectionRequest {
   RoundKey key;
   uint32_t count = 0;
-  std::span<const Candidate> candidates;
+  std::span<const Candidate> candidates;  // of distinct `client`, in any order
 };
 
 struct Selection {
-  std::vector<size_t> chosen;       // indices into candidates, distinct, at most `count`
+  std::vector<size_t> chosen;  // indices into candidates, distinct, at most `count`
   // Of each chosen one, in (0, 1]; empty when the selector's choice has no inclusion probability.
   std::vector<double> inclusion;
 };
@@ -45,13 +45,20 @@ struct Selection {
 class Selector {
  public:
   virtual ~Selector() = default;
-  // `rng` is keyed by (job, round, attempt); equal requests and states give equal selections.
+  // `rng` is keyed by (job, round, attempt). Equal requests and states give equal selections, in
+  // whatever order the candidates stand: min(count, candidates.size()) clients, fewer only if the
+  // selector has its reasons.
   virtual absl::StatusOr<Selection> Select(const SelectionRequest& request, Rng& rng) = 0;
-  // Committed with the round; restored before the next Select.
+  // Committed with the round; restored before the next Select, also before that of a further
+  // attempt. Holds no client's name: what is forgotten of a client must not live on in here.
   virtual std::string SaveState() const { return ""; }
   virtual absl::Status LoadState(const std::string& state);  // INVALID_ARGUMENT: not ours
 };
 
+// INVALID_ARGUMENT: a parameter is unknown, missing or out of range; the message names the nearest.
 using SelectorFactory = std::function<absl::StatusOr<std::unique_ptr<Selector>>(const PluginSpec&)>;
+
+// Those of builtin.def, by name.
+std::map<std::string, SelectorFactory> BuiltinSelectors();
 
 }  // namespace fedwatt
