@@ -1,0 +1,94 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "server/driver/plugins.h"
+
+namespace fedwatt {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+absl::StatusOr<std::unique_ptr<Strategy>> Make(const std::string& name,
+                                               const std::map<std::string, double>& params) {
+  return Plugins::Builtin().MakeStrategy({name, params});
+}
+
+std::string Refusal(const std::string& name, const std::map<std::string, double>& params) {
+  const auto strategy = Make(name, params);
+  EXPECT_EQ(strategy.status().code(), absl::StatusCode::kInvalidArgument) << name;
+  return std::string(strategy.status().message());
+}
+
+TEST(FedAvgTest, AddsTheMeanDelta) {
+  std::vector<float> parameters = {1, 2, 3};
+  ASSERT_TRUE((*Make("fedavg", {}))->Apply(std::vector<float>{0.5f, 0, -3}, parameters).ok());
+  EXPECT_THAT(parameters, ElementsAre(1.5f, 2, 0));
+}
+
+TEST(FedAvgTest, ScalesByServerLr) {
+  std::vector<float> parameters = {1, 2};
+  ASSERT_TRUE(
+      (*Make("fedavg", {{"server_lr", 0.25}}))->Apply(std::vector<float>{4, -4}, parameters).ok());
+  EXPECT_THAT(parameters, ElementsAre(2, 1));
+}
+
+TEST(FedAvgTest, RoundsOnceToFloat32) {
+  std::vector<float> parameters = {16777216.0f};
+  ASSERT_TRUE(
+      (*Make("fedavg", {{"server_lr", 3}}))->Apply(std::vector<float>{0.5f}, parameters).ok());
+  EXPECT_EQ(parameters[0], 16777218.0f) << "2^24 + 1.5, to the nearest even float32";
+}
+
+TEST(FedAvgTest, ASumBeyondFloat32IsRefused) {
+  const float max = std::numeric_limits<float>::max();
+  std::vector<float> parameters = {1, max};
+  const absl::Status status = (*Make("fedavg", {}))->Apply(std::vector<float>{1, max}, parameters);
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("coordinate 1"));
+  EXPECT_THAT(parameters, ElementsAre(1, max));
+}
+
+TEST(FedAvgTest, LeavesThePlanAlone) {
+  Plan plan;
+  plan.proximal_mu = 0.5;
+  ASSERT_TRUE((*Make("fedavg", {}))->ConfigurePlan({"job", 1, 1, false}, &plan).ok());
+  EXPECT_EQ(plan.proximal_mu, 0.5);
+}
+
+TEST(FedAvgTest, BadServerLrIsRefused) {
+  for (const double bad : {0.0, -1.0, 1e9, std::numeric_limits<double>::quiet_NaN(),
+                           std::numeric_limits<double>::infinity()}) {
+    EXPECT_THAT(Refusal("fedavg", {{"server_lr", bad}}), HasSubstr("strategy.params.server_lr"));
+  }
+}
+
+TEST(FedAvgTest, AMisspeltParameterNamesTheNearest) {
+  EXPECT_THAT(Refusal("fedavg", {{"server_rl", 1}}), HasSubstr("did you mean \"server_lr\"?"));
+}
+
+TEST(FedProxTest, TellsClientsMu) {
+  Plan plan;
+  ASSERT_TRUE((*Make("fedprox", {{"mu", 0.01}}))->ConfigurePlan({"job", 1, 1, false}, &plan).ok());
+  EXPECT_EQ(plan.proximal_mu, 0.01);
+}
+
+TEST(FedProxTest, StepsAsFedAvg) {
+  std::vector<float> parameters = {1, 2};
+  ASSERT_TRUE((*Make("fedprox", {{"mu", 1}, {"server_lr", 2}}))
+                  ->Apply(std::vector<float>{1, -1}, parameters)
+                  .ok());
+  EXPECT_THAT(parameters, ElementsAre(3, 0));
+}
+
+TEST(FedProxTest, MuIsRequiredAndPositive) {
+  EXPECT_THAT(Refusal("fedprox", {}), HasSubstr("needs strategy.params.mu"));
+  EXPECT_THAT(Refusal("fedprox", {{"mu", 0}}), HasSubstr("strategy.params.mu"));
+  EXPECT_THAT(Refusal("fedprox", {{"mu", -0.1}}), HasSubstr("strategy.params.mu"));
+  EXPECT_THAT(Refusal("fedprox", {{"mu", 0.1}, {"m", 1}}), HasSubstr("did you mean \"mu\"?"));
+}
+
+}  // namespace
+}  // namespace fedwatt
