@@ -1,0 +1,108 @@
+#include <cstdlib>
+#include <optional>
+#include <thread>
+
+#include "client/datasets/dataset.h"
+#include "client/trainers/torch/tool/commands.h"
+#include "client/trainers/torch/torch_trainer.h"
+#include "client/trainers/worker/worker_protocol.h"
+#include "common/base/clock.h"
+#include "common/base/mutex.h"
+
+namespace fedwatt::tool {
+namespace {
+
+constexpr int64_t kProgressIntervalUs = 200'000;
+
+// Reads the client's messages while another thread trains.
+class Inbox {
+ public:
+  explicit Inbox(int fd) : channel_(fd) {}
+
+  // Thread: ends the process when the client closes the connection or sends what is no message,
+  // since nobody is left who wants a result.
+  void ReadForEver() {
+    while (true) {
+      absl::StatusOr<WorkerRequest> request = channel_.ReceiveRequest(-1);
+      if (absl::IsDeadlineExceeded(request.status())) continue;  // interrupted by a signal
+      if (!request.ok()) std::_Exit(0);
+      if (std::holds_alternative<WorkerCancel>(*request)) {
+        cancel_ = true;
+        continue;
+      }
+      MutexLock lock(&mutex_);
+      cancel_ = false;
+      next_ = std::get<WorkerRun>(*std::move(request));
+      arrived_.NotifyOne();
+    }
+  }
+
+  WorkerRun Next() {
+    MutexLock lock(&mutex_);
+    while (!next_.has_value()) arrived_.Wait(&mutex_);
+    WorkerRun run = *std::move(next_);
+    next_.reset();
+    return run;
+  }
+
+  const std::atomic<bool>& cancel() const { return cancel_; }
+
+ private:
+  WorkerChannel channel_;
+  std::atomic<bool> cancel_{false};
+  Mutex mutex_;
+  CondVar arrived_;
+  std::optional<WorkerRun> next_ ABSL_GUARDED_BY(mutex_);
+};
+
+// Tells the client how far the work is, at most every 200 ms.
+class ProgressSender {
+ public:
+  ProgressSender(WorkerChannel* channel, const Clock* clock, bool evaluation)
+      : channel_(channel), clock_(clock), evaluation_(evaluation) {}
+
+  void operator()(const TrainProgress& progress) {
+    const int64_t now_us = clock_->MonotonicUs();
+    if (sent_ && now_us - last_us_ < kProgressIntervalUs) return;
+    sent_ = true;
+    last_us_ = now_us;
+    const bool training = !evaluation_ && progress.steps_done < progress.steps_total;
+    // A client that is gone ends this process by way of the inbox.
+    (void)channel_->Send(WorkerEvent(WorkerProgress{progress, training ? "train" : "evaluate"}));
+  }
+
+ private:
+  WorkerChannel* const channel_;
+  const Clock* const clock_;
+  const bool evaluation_;
+  bool sent_ = false;
+  int64_t last_us_ = 0;
+};
+
+}  // namespace
+
+absl::Status RunWorker(int fd, const CommonArgs& common) {
+  SystemClock clock;
+  WorkerChannel channel(fd);
+  Inbox inbox(fd);
+  std::thread reader([&inbox] { inbox.ReadForEver(); });
+  reader.detach();
+  TorchTrainerOptions options{
+      .open_dataset = OpenDataset, .clock = &clock, .device = "", .allow_ops = common.allow_ops};
+  std::unique_ptr<Trainer> trainer;
+  while (true) {
+    const WorkerRun run = inbox.Next();
+    if (trainer == nullptr || run.device != options.device) {
+      options.device = run.device;
+      trainer = MakeTorchTrainer(options);
+    }
+    ProgressSender progress(&channel, &clock, run.request.kind == AssignmentKind::kEvaluate);
+    absl::StatusOr<TrainResult> result =
+        trainer->Run(run.request, inbox.cancel(), std::ref(progress));
+    const WorkerEvent answer = result.ok() ? WorkerEvent(WorkerDone{*std::move(result)})
+                                           : WorkerEvent(WorkerError{result.status()});
+    if (!channel.Send(answer).ok()) std::_Exit(0);
+  }
+}
+
+}  // namespace fedwatt::tool
