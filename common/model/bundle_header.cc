@@ -2,13 +2,13 @@
 
 namespace fedwatt {
 
-const char* TaskName(Task task) {
+const char* TaskName(ModelTask task) {
   switch (task) {
-    case Task::kClassification:
+    case ModelTask::kClassification:
       return "classification";
-    case Task::kSequence:
+    case ModelTask::kSequence:
       return "sequence";
-    case Task::kRegression:
+    case ModelTask::kRegression:
       return "regression";
   }
   return "unknown";

@@ -12,8 +12,9 @@ namespace fedwatt {
 
 // What examples and losses look like: classification: forward -> [n, classes], y int64 [n];
 // sequence: forward -> [n, classes, t], y int64 [n, t]; regression: forward -> like y.
-enum class Task { kClassification = 1, kSequence, kRegression };
-const char* TaskName(Task task);  // "classification", ...
+// (Not `Task`: that is what executors run.)
+enum class ModelTask { kClassification = 1, kSequence, kRegression };
+const char* TaskName(ModelTask task);  // "classification", ...
 
 struct Artifact {
   std::string format;   // "torchscript"
@@ -26,7 +27,7 @@ struct Artifact {
 struct BundleHeader {
   std::string name;
   std::string description;
-  Task task = Task::kClassification;
+  ModelTask task = ModelTask::kClassification;
   std::vector<Artifact> artifacts;
   Manifest manifest;
   std::string forward_method = "forward";

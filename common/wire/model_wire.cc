@@ -17,8 +17,8 @@ static_assert(static_cast<int>(DType::kF32) == v1::DTYPE_F32 &&
               static_cast<int>(DType::kBool) == v1::DTYPE_BOOL);
 static_assert(static_cast<int>(TensorRole::kTrainable) == v1::TENSOR_ROLE_TRAINABLE &&
               static_cast<int>(TensorRole::kBuffer) == v1::TENSOR_ROLE_BUFFER);
-static_assert(static_cast<int>(Task::kClassification) == v1::TASK_CLASSIFICATION &&
-              static_cast<int>(Task::kRegression) == v1::TASK_REGRESSION);
+static_assert(static_cast<int>(ModelTask::kClassification) == v1::TASK_CLASSIFICATION &&
+              static_cast<int>(ModelTask::kRegression) == v1::TASK_REGRESSION);
 
 constexpr uint32_t kBundleFormatVersion = 1;
 constexpr size_t kMaxArtifacts = 16;
@@ -130,7 +130,7 @@ absl::StatusOr<BundleHeader> FromProto(const v1::BundleHeader& in) {
                                                    header.description.size(),
                                                    " bytes, must have at most ", kMaxDescription));
   }
-  FW_RETURN_IF_ERROR(EnumFrom("task", in.task(), Task::kRegression, &header.task));
+  FW_RETURN_IF_ERROR(EnumFrom("task", in.task(), ModelTask::kRegression, &header.task));
   FW_RETURN_IF_ERROR(CheckCount("number of artifacts", static_cast<uint64_t>(in.artifacts_size()),
                                 0, kMaxArtifacts));
   for (const v1::Artifact& artifact : in.artifacts()) {

@@ -96,8 +96,8 @@ absl::Status Pack(torch::jit::Module& module, BundleHeader header, ModelParts* p
 
 at::Tensor ZeroTargets(const BundleHeader& header, const at::Tensor& output) {
   const int64_t n = output.size(0);
-  if (header.task == Task::kRegression) return torch::zeros_like(output);
-  if (header.task == Task::kClassification) return torch::zeros({n}, at::kLong);
+  if (header.task == ModelTask::kRegression) return torch::zeros_like(output);
+  if (header.task == ModelTask::kClassification) return torch::zeros({n}, at::kLong);
   return torch::zeros({n, output.size(2)}, at::kLong);
 }
 
@@ -106,13 +106,13 @@ std::string ShapeOf(const at::Tensor& tensor) {
 }
 
 absl::Status CheckOutput(const BundleHeader& header, const at::Tensor& output, int64_t n) {
-  const int64_t dims = header.task == Task::kSequence ? 3 : 2;
+  const int64_t dims = header.task == ModelTask::kSequence ? 3 : 2;
   const bool right_rank =
-      header.task == Task::kRegression ? output.dim() >= 1 : output.dim() == dims;
+      header.task == ModelTask::kRegression ? output.dim() >= 1 : output.dim() == dims;
   if (right_rank && output.size(0) == n) return absl::OkStatus();
-  const char* wanted = header.task == Task::kSequence         ? "[n, classes, t]"
-                       : header.task == Task::kClassification ? "[n, classes]"
-                                                              : "[n, ...]";
+  const char* wanted = header.task == ModelTask::kSequence         ? "[n, classes, t]"
+                       : header.task == ModelTask::kClassification ? "[n, classes]"
+                                                                   : "[n, ...]";
   return absl::InvalidArgumentError(
       absl::StrCat("for ", n, " examples method forward returned shape ", ShapeOf(output), "; a ",
                    TaskName(header.task), " model returns ", wanted, ". Change forward or --task"));

@@ -30,7 +30,7 @@ absl::StatusOr<ModelParts> BuildModel(const ScriptNet& net, uint64_t seed);
 struct ImportOptions {
   std::string name;
   std::string description;
-  Task task = Task::kClassification;
+  ModelTask task = ModelTask::kClassification;
   std::vector<int64_t> input_shape;  // of one example
   DType input_dtype = DType::kF32;
   std::vector<std::string> allow_ops;

@@ -101,7 +101,7 @@ ScriptNet CharLstm(const ZooOptions& options) {
   ScriptNet net;
   net.class_name = "CharLstm";
   net.description = "two-layer LSTM of McMahan et al. 2017 that predicts the next character";
-  net.task = Task::kSequence;
+  net.task = ModelTask::kSequence;
   net.input_shape = {options.sequence_length};
   net.input_dtype = DType::kI64;
   const double unit_variance = std::sqrt(3.0);

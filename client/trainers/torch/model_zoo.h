@@ -29,7 +29,7 @@ struct ScriptNet {
   std::string name;
   std::string class_name;
   std::string description;
-  Task task = Task::kClassification;
+  ModelTask task = ModelTask::kClassification;
   std::vector<int64_t> input_shape;
   DType input_dtype = DType::kF32;
   std::vector<ScriptLayer> layers;

@@ -179,13 +179,13 @@ absl::StatusOr<double> TrainStep(const Workload& work, const Plan& plan, const T
 // Class scores in dimension 1 against integer targets; negative targets are padding.
 absl::Status CountCorrect(const Workload& work, const TensorBatch& batch, const at::Tensor& output,
                           LossSums* sums) {
-  if (work.header.task == Task::kRegression) return absl::OkStatus();
+  if (work.header.task == ModelTask::kRegression) return absl::OkStatus();
   if (output.dim() < 2 || output.dim() != batch.y.dim() + 1 || output.size(0) != batch.y.size(0)) {
     return absl::InvalidArgumentError(absl::StrCat(
         "method ", work.header.forward_method, " returned shape [",
         absl::StrJoin(output.sizes(), ", "), "] where targets are [",
         absl::StrJoin(batch.y.sizes(), ", "), "]; a ", TaskName(work.header.task),
-        " model returns [n, classes", work.header.task == Task::kSequence ? ", t]" : "]"));
+        " model returns [n, classes", work.header.task == ModelTask::kSequence ? ", t]" : "]"));
   }
   const at::Tensor counted = batch.y.ge(0);
   sums->correct += output.argmax(1).eq(batch.y).logical_and_(counted).sum().item<int64_t>();

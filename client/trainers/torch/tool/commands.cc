@@ -26,7 +26,8 @@ namespace {
 
 using nlohmann::json;
 
-constexpr Task kTasks[] = {Task::kClassification, Task::kSequence, Task::kRegression};
+constexpr ModelTask kTasks[] = {ModelTask::kClassification, ModelTask::kSequence,
+                                ModelTask::kRegression};
 constexpr DType kDTypes[] = {DType::kF32, DType::kF64, DType::kF16, DType::kBF16, DType::kI64,
                              DType::kI32, DType::kI16, DType::kI8,  DType::kU8,   DType::kBool};
 
@@ -51,9 +52,9 @@ absl::Status UnknownWord(const std::string& option, const std::string& word,
       absl::StrCat(option, " is \"", word, "\"", DidYouMean(word, known)));
 }
 
-absl::StatusOr<Task> ParseTask(const std::string& word) {
+absl::StatusOr<ModelTask> ParseTask(const std::string& word) {
   std::vector<std::string> known;
-  for (const Task task : kTasks) {
+  for (const ModelTask task : kTasks) {
     known.push_back(TaskName(task));
     if (known.back() == word) return task;
   }
