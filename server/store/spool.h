@@ -11,9 +11,10 @@
 #include "absl/status/statusor.h"
 #include "common/crypto/sha256.h"
 
-// Updates on their way in: files, written as the bytes arrive, so that a cut upload goes on where it
-// stopped, also after a restart of the coordinator, and so that memory holds none of them. Not
-// synced: a client keeps its update until the round's outcome and sends again what a power cut took.
+// Updates on their way in: files, written as the bytes arrive, so that a cut upload goes on where
+// it stopped, also after a restart of the coordinator, and so that memory holds none of them. Not
+// synced: a client keeps its update until the round's outcome and sends again what a power cut
+// took.
 namespace fedwatt {
 
 // A complete update. Reads are thread-safe.
@@ -48,7 +49,8 @@ class Spool {
   // Reserves `size` bytes at once. RESOURCE_EXHAUSTED: no room now, try later. An upload of the
   // same id with another hash or size starts afresh.
   virtual absl::StatusOr<std::unique_ptr<SpoolUpload>> Open(const std::string& assignment_id,
-                                                            const Digest& sha256, uint64_t size) = 0;
+                                                            const Digest& sha256,
+                                                            uint64_t size) = 0;
   virtual uint64_t Offset(const std::string& assignment_id, const Digest& sha256) const = 0;
   // NOT_FOUND unless complete (Finish succeeded, in this or an earlier process).
   virtual absl::StatusOr<std::unique_ptr<SpooledUpdate>> Read(const std::string& assignment_id,

@@ -25,8 +25,8 @@ struct JobRecord {
   std::string id;  // "<name>-<n>"
   JobSpec spec;
   std::string request_id;
-  Digest bundle_sha256{};        // blob: the bundle file without tensors
-  Digest initial_model{};        // blob: flat tensors of version 0
+  Digest bundle_sha256{};  // blob: the bundle file without tensors
+  Digest initial_model{};  // blob: flat tensors of version 0
   JobState state = JobState::kRunning;
   std::string reason;
   std::string stop_reason;
@@ -73,8 +73,8 @@ struct AttemptAbandoned {
 };
 struct RoundCommitted {
   RoundKey key;
-  ModelRef model;                 // for evaluations: the model evaluated
-  Digest strategy_state{};        // blobs; zero digest: none
+  ModelRef model;           // for evaluations: the model evaluated
+  Digest strategy_state{};  // blobs; zero digest: none
   Digest selector_state{};
   Digest codec_state{};
   uint64_t rng_counter = 0;

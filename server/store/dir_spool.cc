@@ -1,0 +1,202 @@
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/bounds.h"
+#include "common/base/status_macros.h"
+#include "server/store/spool.h"
+#include "server/store/spool_file.h"
+
+namespace fedwatt {
+namespace {
+
+using SpoolFilePtr = std::shared_ptr<SpoolFile>;
+
+// Which uploads there are, and the bytes that they reserve. Uploads may outlive the spool.
+//
+// Lock order: mutex_ before a file's own lock. A file is dropped while mutex_ is held, so that a
+// new one of the same name cannot come between.
+class Index {
+ public:
+  Index(std::string dir, uint64_t max_bytes) : dir_(std::move(dir)), max_bytes_(max_bytes) {}
+
+  // Of two files of one assignment the first stays.
+  void Add(const SpoolFilePtr& file) {
+    MutexLock lock(&mutex_);
+    const auto [it, added] = files_.try_emplace(file->id().assignment_id, file);
+    if (!added) return file->Drop();
+    reserved_ += file->id().size;
+  }
+
+  absl::StatusOr<SpoolFilePtr> Open(const SpoolFileId& id) {
+    MutexLock lock(&mutex_);
+    if (const auto it = files_.find(id.assignment_id); it != files_.end()) {
+      const SpoolFileId& known = it->second->id();
+      if (known.sha256 == id.sha256 && known.size == id.size && !it->second->dropped()) {
+        return it->second;
+      }
+      Erase(it);
+    }
+    if (id.size > max_bytes_ || reserved_ > max_bytes_ - id.size) {
+      return absl::ResourceExhaustedError(absl::StrCat(
+          "no room in ", dir_, " for the ", id.size, " bytes of ", id.assignment_id, ": ",
+          reserved_, " of ", max_bytes_, " are reserved by uploads; try again later"));
+    }
+    const SpoolFilePtr file = std::make_shared<SpoolFile>(dir_, id);
+    reserved_ += id.size;
+    files_[id.assignment_id] = file;
+    return file;
+  }
+
+  SpoolFilePtr Find(const std::string& assignment_id, const Digest& sha256) const {
+    MutexLock lock(&mutex_);
+    const auto it = files_.find(assignment_id);
+    return it == files_.end() || it->second->id().sha256 != sha256 ? nullptr : it->second;
+  }
+
+  // `only`: unless another file has taken its place; nullptr: whatever is there.
+  void Remove(const std::string& assignment_id, const SpoolFile* only) {
+    MutexLock lock(&mutex_);
+    const auto it = files_.find(assignment_id);
+    if (it != files_.end() && (only == nullptr || it->second.get() == only)) Erase(it);
+  }
+
+  void Sweep(const std::function<bool(const std::string&)>& keep) {
+    MutexLock lock(&mutex_);
+    for (auto it = files_.begin(); it != files_.end();) {
+      it = keep(it->first) ? std::next(it) : Erase(it);
+    }
+  }
+
+  uint64_t reserved() const {
+    MutexLock lock(&mutex_);
+    return reserved_;
+  }
+
+ private:
+  using Files = std::unordered_map<std::string, SpoolFilePtr>;
+
+  Files::iterator Erase(Files::iterator it) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    it->second->Drop();
+    reserved_ -= it->second->id().size;
+    return files_.erase(it);
+  }
+
+  const std::string dir_;
+  const uint64_t max_bytes_;
+  mutable Mutex mutex_;
+  Files files_ ABSL_GUARDED_BY(mutex_);
+  uint64_t reserved_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+class Upload final : public SpoolUpload {
+ public:
+  Upload(std::shared_ptr<Index> index, SpoolFilePtr file)
+      : index_(std::move(index)), file_(std::move(file)), stream_(file_->NewStream()) {}
+
+  ~Upload() override { file_->EndStream(stream_); }
+
+  uint64_t offset() const override { return file_->held(); }
+
+  absl::Status Append(uint64_t offset, std::span<const uint8_t> data) override {
+    return file_->Append(stream_, offset, data);
+  }
+
+  absl::Status Finish() override {
+    const absl::Status status = file_->Finish(stream_);
+    if (absl::IsDataLoss(status)) index_->Remove(file_->id().assignment_id, file_.get());
+    return status;
+  }
+
+ private:
+  const std::shared_ptr<Index> index_;
+  const SpoolFilePtr file_;
+  const uint64_t stream_;
+};
+
+class DirSpool final : public Spool {
+ public:
+  explicit DirSpool(std::shared_ptr<Index> index) : index_(std::move(index)) {}
+
+  absl::StatusOr<std::unique_ptr<SpoolUpload>> Open(const std::string& assignment_id,
+                                                    const Digest& sha256, uint64_t size) override {
+    if (assignment_id.empty() || assignment_id.size() > bounds::kMaxIdLength) {
+      return absl::InvalidArgumentError(absl::StrCat("an assignment id of ", assignment_id.size(),
+                                                     " bytes; the limit is 1 to ",
+                                                     bounds::kMaxIdLength));
+    }
+    if (size > bounds::kMaxBlobBytes) {
+      return absl::InvalidArgumentError(absl::StrCat("an upload of ", size,
+                                                     " bytes; the limit is ",
+                                                     bounds::kMaxBlobBytes));
+    }
+    FW_ASSIGN_OR_RETURN(SpoolFilePtr file, index_->Open({assignment_id, sha256, size}));
+    return std::unique_ptr<SpoolUpload>(std::make_unique<Upload>(index_, std::move(file)));
+  }
+
+  uint64_t Offset(const std::string& assignment_id, const Digest& sha256) const override {
+    const SpoolFilePtr file = index_->Find(assignment_id, sha256);
+    return file == nullptr ? 0 : file->held();
+  }
+
+  absl::StatusOr<std::unique_ptr<SpooledUpdate>> Read(const std::string& assignment_id,
+                                                      const Digest& sha256) override {
+    const SpoolFilePtr file = index_->Find(assignment_id, sha256);
+    if (file == nullptr) {
+      return absl::NotFoundError(absl::StrCat("no upload of ", assignment_id, " with SHA-256 ",
+                                              DigestHex(sha256)));
+    }
+    auto update = file->Read();
+    if (!absl::IsDataLoss(update.status())) return update;
+    index_->Remove(assignment_id, file.get());
+    return absl::NotFoundError(std::string(update.status().message()));
+  }
+
+  void Remove(const std::string& assignment_id) override {
+    index_->Remove(assignment_id, nullptr);
+  }
+
+  void Sweep(const std::function<bool(const std::string&)>& keep) override {
+    index_->Sweep(keep);
+  }
+
+  uint64_t bytes_reserved() const override { return index_->reserved(); }
+
+ private:
+  const std::shared_ptr<Index> index_;
+};
+
+absl::Status RecoverFiles(const std::string& dir, std::vector<SpoolFilePtr>* found) {
+  FW_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDir(dir));
+  for (const std::string& name : names) {
+    if (!absl::EndsWith(name, ".part") && !absl::EndsWith(name, ".done")) continue;
+    if (SpoolFilePtr file = SpoolFile::Recover(dir, name)) {
+      found->push_back(std::move(file));
+    } else {
+      FW_RETURN_IF_ERROR(RemoveIfExists(absl::StrCat(dir, "/", name)));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Spool>> OpenSpool(const SpoolOptions& options) {
+  FW_RETURN_IF_ERROR(EnsureDir(options.dir));
+  std::vector<SpoolFilePtr> found;
+  FW_RETURN_IF_ERROR(RecoverFiles(options.dir, &found));
+  uint64_t max_bytes = options.max_bytes;
+  if (max_bytes == 0) {
+    FW_ASSIGN_OR_RETURN(max_bytes, FreeDiskBytes(options.dir));
+    for (const SpoolFilePtr& file : found) max_bytes += file->held();
+    max_bytes = max_bytes / 10 * 9;
+  }
+  auto index = std::make_shared<Index>(options.dir, max_bytes);
+  for (const SpoolFilePtr& file : found) index->Add(file);
+  return std::unique_ptr<Spool>(std::make_unique<DirSpool>(std::move(index)));
+}
+
+}  // namespace fedwatt

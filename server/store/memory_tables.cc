@@ -1,0 +1,259 @@
+#include "server/store/memory_tables.h"
+
+#include <algorithm>
+#include <set>
+
+namespace fedwatt {
+namespace {
+
+const RoundKey& KeyOf(const LogRecord& record) {
+  return std::visit([](const auto& kind) -> const RoundKey& { return kind.key; }, record);
+}
+
+bool EndsEvaluation(const LogRecord& record) {
+  if (!KeyOf(record).evaluation) return false;
+  if (const auto* abandoned = std::get_if<AttemptAbandoned>(&record)) return abandoned->give_up;
+  return std::holds_alternative<RoundCommitted>(record);
+}
+
+bool IsFinal(AssignmentState state) {
+  return state != AssignmentState::kAssigned && state != AssignmentState::kReported;
+}
+
+template <typename Map>
+auto FindRow(const Map& map, const typename Map::key_type& key) {
+  const auto it = map.find(key);
+  return it == map.end() ? std::nullopt : std::make_optional(it->second.row);
+}
+
+template <typename Map>
+auto Values(const Map& map) {
+  std::vector<typename Map::mapped_type> values;
+  values.reserve(map.size());
+  for (const auto& [key, value] : map) values.push_back(value);
+  return values;
+}
+
+}  // namespace
+
+absl::StatusOr<std::optional<JobScope>> MemoryTables::FindJob(const std::string& job) {
+  const auto it = jobs_.find(job);
+  if (it == jobs_.end()) return std::optional<JobScope>();
+  const JobSpec& spec = it->second.record.spec;
+  return std::optional<JobScope>(JobScope{spec.tenant, spec.population, job});
+}
+
+absl::Status MemoryTables::PutJob(const JobRecord& job) {
+  jobs_[job.id].record = job;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<JobRecord>> MemoryTables::LoadJobs() {
+  std::vector<JobRecord> records;
+  for (const auto& [id, job] : jobs_) records.push_back(job.record);
+  std::stable_sort(records.begin(), records.end(), [](const JobRecord& a, const JobRecord& b) {
+    return a.created_ms < b.created_ms;
+  });
+  return records;
+}
+
+absl::Status MemoryTables::AppendLog(const JobScope& scope, const LogRecord& record) {
+  JobOf(scope).log.push_back(record);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<LogRecord>> MemoryTables::LoadLog(const JobScope& scope) {
+  return JobOf(scope).log;
+}
+
+absl::Status MemoryTables::CompactLog(const JobScope& scope) {
+  std::vector<LogRecord>& log = JobOf(scope).log;
+  std::set<uint64_t> ended;
+  for (const LogRecord& record : log) {
+    if (EndsEvaluation(record)) ended.insert(KeyOf(record).round);
+  }
+  std::erase_if(log, [&ended](const LogRecord& record) {
+    return !KeyOf(record).evaluation || ended.contains(KeyOf(record).round);
+  });
+  return absl::OkStatus();
+}
+
+absl::Status MemoryTables::PutCommit(const JobScope& scope, const RoundCommitted& commit) {
+  JobOf(scope).commit = commit;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::optional<RoundCommitted>> MemoryTables::LastCommit(const JobScope& scope) {
+  return JobOf(scope).commit;
+}
+
+absl::Status MemoryTables::AddAssignment(const JobScope& scope, const AssignmentRecord& assignment,
+                                         int64_t at_ms) {
+  JobOf(scope).assignments.try_emplace({assignment.key, assignment.index},
+                                       Timed<AssignmentRecord>{assignment, at_ms});
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::optional<AssignmentRecord>> MemoryTables::GetAssignment(const JobScope& scope,
+                                                                            const RoundKey& key,
+                                                                            uint32_t index) {
+  return FindRow(JobOf(scope).assignments, {key, index});
+}
+
+absl::Status MemoryTables::SetAssignment(const JobScope& scope, const RoundKey& key, uint32_t index,
+                                         AssignmentState state, const std::string& reason) {
+  const auto it = JobOf(scope).assignments.find({key, index});
+  if (it != JobOf(scope).assignments.end()) {
+    it->second.row.state = state;
+    it->second.row.reason = reason;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status MemoryTables::MoveAssignments(const JobScope& scope, const RoundKey& key,
+                                           AssignmentState from, AssignmentState to,
+                                           const std::string& reason) {
+  auto& assignments = JobOf(scope).assignments;
+  for (auto it = assignments.lower_bound({key, 0});
+       it != assignments.end() && it->first.first == key; ++it) {
+    if (it->second.row.state != from) continue;
+    it->second.row.state = to;
+    it->second.row.reason = reason;
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<uint64_t> MemoryTables::CountEnergy(const JobScope& scope, const RoundKey& key,
+                                                   uint32_t index) {
+  const auto& energy = JobOf(scope).energy;
+  uint64_t count = 0;
+  for (auto it = energy.lower_bound({key, index, Phase{}, ""});
+       it != energy.end() && it->second.key == key && it->second.index == index; ++it) {
+    ++count;
+  }
+  return count;
+}
+
+absl::StatusOr<bool> MemoryTables::AddEnergy(const JobScope& scope, const EnergyRow& row) {
+  const EnergyKey key{row.key, row.index, row.sample.phase, row.sample.source};
+  return JobOf(scope).energy.try_emplace(key, row).second;
+}
+
+absl::StatusOr<std::vector<EnergySample>> MemoryTables::SettleEnergy(const JobScope& scope,
+                                                                     const RoundKey& key,
+                                                                     EnergyUse use) {
+  std::vector<EnergySample> settled;
+  auto& energy = JobOf(scope).energy;
+  for (auto it = energy.lower_bound({key, 0, Phase{}, ""});
+       it != energy.end() && it->second.key == key; ++it) {
+    if (it->second.use != EnergyUse::kPending) continue;
+    it->second.use = use;
+    settled.push_back(it->second.sample);
+  }
+  return settled;
+}
+
+absl::StatusOr<std::vector<EnergyTotal>> MemoryTables::LoadTotals(const JobScope& scope) {
+  std::vector<EnergyTotal> totals = JobOf(scope).totals;
+  std::sort(totals.begin(), totals.end(), [](const EnergyTotal& a, const EnergyTotal& b) {
+    return std::tie(a.source, a.quality, a.scope) < std::tie(b.source, b.quality, b.scope);
+  });
+  return totals;
+}
+
+absl::Status MemoryTables::PutTotals(const JobScope& scope,
+                                     const std::vector<EnergyTotal>& totals) {
+  JobOf(scope).totals = totals;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::optional<ClientHistory>> MemoryTables::GetHistory(const JobScope& scope,
+                                                                      const std::string& client) {
+  return FindRow(JobOf(scope).history, client);
+}
+
+absl::Status MemoryTables::PutHistory(const JobScope& scope, const ClientHistory& history,
+                                      int64_t at_ms) {
+  JobOf(scope).history[history.client] = {history, at_ms};
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<ClientHistory>> MemoryTables::LoadHistory(const JobScope& scope) {
+  std::vector<ClientHistory> all;
+  for (const auto& [client, history] : JobOf(scope).history) all.push_back(history.row);
+  return all;
+}
+
+absl::StatusOr<std::optional<RoundSummary>> MemoryTables::GetRound(const JobScope& scope,
+                                                                   uint64_t round) {
+  const auto it = JobOf(scope).rounds.find(round);
+  if (it == JobOf(scope).rounds.end()) return std::optional<RoundSummary>();
+  return std::optional<RoundSummary>(it->second);
+}
+
+absl::Status MemoryTables::PutRound(const JobScope& scope, uint64_t round,
+                                    const RoundSummary& summary) {
+  JobOf(scope).rounds[round] = summary;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<RoundSummary>> MemoryTables::LoadRounds(const JobScope& scope) {
+  return Values(JobOf(scope).rounds);
+}
+
+absl::Status MemoryTables::PutModel(const JobScope& scope, uint64_t round, const ModelRef& model) {
+  JobOf(scope).models[round] = model;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<ModelRef>> MemoryTables::LoadModels(const JobScope& scope) {
+  return Values(JobOf(scope).models);
+}
+
+absl::Status MemoryTables::ForgetClient(const std::string& tenant, const std::string& population,
+                                        const std::string& client) {
+  for (auto& [id, job] : jobs_) {
+    if (job.record.spec.tenant != tenant || job.record.spec.population != population) continue;
+    job.history.erase(client);
+    for (auto& [key, assignment] : job.assignments) {
+      if (assignment.row.client == client) assignment.row.client.clear();
+    }
+    for (auto& [key, energy] : job.energy) {
+      if (energy.client == client) energy.client.clear();
+    }
+    for (LogRecord& record : job.log) {
+      if (auto* assigned = std::get_if<ClientsAssigned>(&record)) {
+        std::replace(assigned->clients.begin(), assigned->clients.end(), client, std::string());
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status MemoryTables::PruneEnergy(int64_t before_ms) {
+  for (auto& [id, job] : jobs_) {
+    std::erase_if(job.energy, [before_ms](const auto& entry) {
+      return entry.second.use != EnergyUse::kPending && entry.second.at_ms < before_ms;
+    });
+  }
+  return absl::OkStatus();
+}
+
+absl::Status MemoryTables::PruneAssignments(int64_t before_ms) {
+  for (auto& [id, job] : jobs_) {
+    std::erase_if(job.assignments, [before_ms](const auto& entry) {
+      return IsFinal(entry.second.row.state) && entry.second.at_ms < before_ms;
+    });
+  }
+  return absl::OkStatus();
+}
+
+absl::Status MemoryTables::PruneHistory(int64_t before_ms) {
+  for (auto& [id, job] : jobs_) {
+    std::erase_if(job.history,
+                  [before_ms](const auto& entry) { return entry.second.at_ms < before_ms; });
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace fedwatt

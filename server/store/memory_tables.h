@@ -1,0 +1,85 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "server/store/tables.h"
+
+namespace fedwatt {
+
+// Rows in maps. Never fails.
+class MemoryTables final : public Tables {
+ public:
+  absl::StatusOr<std::optional<JobScope>> FindJob(const std::string& job) override;
+  absl::Status PutJob(const JobRecord& job) override;
+  absl::StatusOr<std::vector<JobRecord>> LoadJobs() override;
+  absl::Status AppendLog(const JobScope& scope, const LogRecord& record) override;
+  absl::StatusOr<std::vector<LogRecord>> LoadLog(const JobScope& scope) override;
+  absl::Status CompactLog(const JobScope& scope) override;
+  absl::Status PutCommit(const JobScope& scope, const RoundCommitted& commit) override;
+  absl::StatusOr<std::optional<RoundCommitted>> LastCommit(const JobScope& scope) override;
+  absl::Status AddAssignment(const JobScope& scope, const AssignmentRecord& assignment,
+                             int64_t at_ms) override;
+  absl::StatusOr<std::optional<AssignmentRecord>> GetAssignment(const JobScope& scope,
+                                                                const RoundKey& key,
+                                                                uint32_t index) override;
+  absl::Status SetAssignment(const JobScope& scope, const RoundKey& key, uint32_t index,
+                             AssignmentState state, const std::string& reason) override;
+  absl::Status MoveAssignments(const JobScope& scope, const RoundKey& key, AssignmentState from,
+                               AssignmentState to, const std::string& reason) override;
+  absl::StatusOr<uint64_t> CountEnergy(const JobScope& scope, const RoundKey& key,
+                                       uint32_t index) override;
+  absl::StatusOr<bool> AddEnergy(const JobScope& scope, const EnergyRow& row) override;
+  absl::StatusOr<std::vector<EnergySample>> SettleEnergy(const JobScope& scope, const RoundKey& key,
+                                                         EnergyUse use) override;
+  absl::StatusOr<std::vector<EnergyTotal>> LoadTotals(const JobScope& scope) override;
+  absl::Status PutTotals(const JobScope& scope, const std::vector<EnergyTotal>& totals) override;
+  absl::StatusOr<std::optional<ClientHistory>> GetHistory(const JobScope& scope,
+                                                          const std::string& client) override;
+  absl::Status PutHistory(const JobScope& scope, const ClientHistory& history,
+                          int64_t at_ms) override;
+  absl::StatusOr<std::vector<ClientHistory>> LoadHistory(const JobScope& scope) override;
+  absl::StatusOr<std::optional<RoundSummary>> GetRound(const JobScope& scope,
+                                                       uint64_t round) override;
+  absl::Status PutRound(const JobScope& scope, uint64_t round,
+                        const RoundSummary& summary) override;
+  absl::StatusOr<std::vector<RoundSummary>> LoadRounds(const JobScope& scope) override;
+  absl::Status PutModel(const JobScope& scope, uint64_t round, const ModelRef& model) override;
+  absl::StatusOr<std::vector<ModelRef>> LoadModels(const JobScope& scope) override;
+  absl::Status ForgetClient(const std::string& tenant, const std::string& population,
+                            const std::string& client) override;
+  absl::Status PruneEnergy(int64_t before_ms) override;
+  absl::Status PruneAssignments(int64_t before_ms) override;
+  absl::Status PruneHistory(int64_t before_ms) override;
+
+ private:
+  using AssignmentKey = std::pair<RoundKey, uint32_t>;
+  using EnergyKey = std::tuple<RoundKey, uint32_t, Phase, std::string>;
+
+  template <typename Row>
+  struct Timed {
+    Row row;
+    int64_t at_ms = 0;
+  };
+
+  struct Job {
+    JobRecord record;
+    std::vector<LogRecord> log;
+    std::optional<RoundCommitted> commit;
+    std::map<AssignmentKey, Timed<AssignmentRecord>> assignments;
+    std::map<EnergyKey, EnergyRow> energy;
+    std::vector<EnergyTotal> totals;
+    std::map<std::string, Timed<ClientHistory>> history;
+    std::map<uint64_t, RoundSummary> rounds;
+    std::map<uint64_t, ModelRef> models;
+  };
+
+  Job& JobOf(const JobScope& scope) { return jobs_.at(scope.job); }
+
+  std::map<std::string, Job> jobs_;
+};
+
+}  // namespace fedwatt

@@ -1,0 +1,240 @@
+#include "server/store/projection.h"
+
+#include <map>
+#include <numeric>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "common/base/bounds.h"
+#include "common/base/status_macros.h"
+#include "server/ledger/energy_ledger.h"
+
+namespace fedwatt {
+namespace {
+
+constexpr char kLate[] = "late: the round went on without it";
+
+std::string JobOf(const LogRecord& record) {
+  return std::visit([](const auto& kind) { return kind.key.job; }, record);
+}
+
+bool IsOpen(AssignmentState state) {
+  return state == AssignmentState::kAssigned || state == AssignmentState::kReported;
+}
+
+absl::Status AddToTotals(const JobScope& scope, const std::vector<EnergySample>& samples,
+                         EnergyUse use, Tables& tables) {
+  if (samples.empty()) return absl::OkStatus();
+  FW_ASSIGN_OR_RETURN(std::vector<EnergyTotal> totals, tables.LoadTotals(scope));
+  for (const EnergySample& sample : samples) {
+    AddSample(sample, use == EnergyUse::kUseful ? JouleUse::kUseful : JouleUse::kWasted, &totals);
+  }
+  return tables.PutTotals(scope, totals);
+}
+
+absl::Status BookEnergy(const JobScope& scope, EnergyRow row,
+                        const std::vector<EnergySample>& claimed, Tables& tables) {
+  if (claimed.empty()) return absl::OkStatus();
+  FW_ASSIGN_OR_RETURN(uint64_t booked, tables.CountEnergy(scope, row.key, row.index));
+  std::vector<EnergySample> added;
+  for (EnergySample& sample : BookSamples(claimed).samples) {
+    if (booked == bounds::kMaxEnergySamples) break;
+    row.sample = sample;
+    FW_ASSIGN_OR_RETURN(const bool is_new, tables.AddEnergy(scope, row));
+    if (!is_new) continue;
+    ++booked;
+    added.push_back(std::move(sample));
+  }
+  if (row.use == EnergyUse::kPending) return absl::OkStatus();
+  return AddToTotals(scope, added, row.use, tables);
+}
+
+absl::Status SettleEnergy(const JobScope& scope, const RoundKey& key, EnergyUse use,
+                          Tables& tables) {
+  FW_ASSIGN_OR_RETURN(const std::vector<EnergySample> settled,
+                      tables.SettleEnergy(scope, key, use));
+  return AddToTotals(scope, settled, use, tables);
+}
+
+absl::Status NoteParticipation(const JobScope& scope, const std::string& client,
+                               const ReportAccepted& record, Tables& tables) {
+  FW_ASSIGN_OR_RETURN(std::optional<ClientHistory> history, tables.GetHistory(scope, client));
+  if (!history) history = ClientHistory{.client = client};
+  ++history->participations;
+  history->last_round = record.key.round;
+  const UpdateMetrics& metrics = record.report.metrics;
+  // What the job's model loses on this client's data; without it, what the trained one does.
+  if (metrics.before || metrics.after) {
+    history->last_loss = metrics.before ? metrics.before : metrics.after;
+  }
+  if (!metrics.seconds_by_phase.empty()) {
+    history->last_seconds = std::accumulate(
+        metrics.seconds_by_phase.begin(), metrics.seconds_by_phase.end(), 0.0,
+        [](double sum, const auto& phase) { return sum + phase.second; });
+  }
+  return tables.PutHistory(scope, *history, record.now_ms);
+}
+
+// The row of an evaluated round also holds what the evaluation cost.
+void MergeEvaluation(const RoundSummary& evaluation, RoundSummary* round) {
+  if (evaluation.evaluation) round->evaluation = evaluation.evaluation;
+  round->bytes_down += evaluation.bytes_down;
+  round->bytes_up += evaluation.bytes_up;
+  AddTotals(evaluation.energy, &round->energy);
+  for (const auto& [phase, seconds] : evaluation.seconds_by_phase) {
+    round->seconds_by_phase[phase] += seconds;
+  }
+}
+
+absl::Status OnRecord(const JobScope& scope, const AttemptBegan& record, Tables& tables) {
+  return tables.AppendLog(scope, record);
+}
+
+absl::Status OnRecord(const JobScope& scope, const ClientsAssigned& record, Tables& tables) {
+  for (uint32_t index = 0; index < record.clients.size(); ++index) {
+    AssignmentRecord assignment;
+    assignment.id = MakeAssignmentId(record.key, index);
+    assignment.key = record.key;
+    assignment.index = index;
+    assignment.client = record.clients[index];
+    FW_RETURN_IF_ERROR(tables.AddAssignment(scope, assignment, record.now_ms));
+  }
+  return tables.AppendLog(scope, record);
+}
+
+absl::Status OnRecord(const JobScope& scope, const ReportAccepted& record, Tables& tables) {
+  FW_ASSIGN_OR_RETURN(const std::optional<AssignmentRecord> assignment,
+                      tables.GetAssignment(scope, record.key, record.index));
+  EnergyRow row{.key = record.key, .index = record.index, .at_ms = record.now_ms};
+  if (assignment) row.client = assignment->client;
+  const bool open = assignment && IsOpen(assignment->state);
+  row.use = open ? EnergyUse::kPending : EnergyUse::kWasted;
+  FW_RETURN_IF_ERROR(BookEnergy(scope, row, record.report.energy, tables));
+  if (!open || assignment->state == AssignmentState::kReported) return absl::OkStatus();
+  FW_RETURN_IF_ERROR(
+      tables.SetAssignment(scope, record.key, record.index, AssignmentState::kReported, ""));
+  if (!record.key.evaluation && !row.client.empty()) {
+    FW_RETURN_IF_ERROR(NoteParticipation(scope, row.client, record, tables));
+  }
+  return tables.AppendLog(scope, record);
+}
+
+absl::Status OnRecord(const JobScope& scope, const ReportRefused& record, Tables& tables) {
+  FW_ASSIGN_OR_RETURN(const std::optional<AssignmentRecord> assignment,
+                      tables.GetAssignment(scope, record.key, record.index));
+  if (record.report) {
+    EnergyRow row{.key = record.key, .index = record.index, .at_ms = record.now_ms};
+    if (assignment) row.client = assignment->client;
+    row.use = EnergyUse::kWasted;
+    FW_RETURN_IF_ERROR(BookEnergy(scope, row, record.report->energy, tables));
+  }
+  if (!assignment || assignment->state != AssignmentState::kAssigned) return absl::OkStatus();
+  FW_RETURN_IF_ERROR(tables.SetAssignment(scope, record.key, record.index,
+                                          AssignmentState::kRefused, record.reason));
+  return tables.AppendLog(scope, record);
+}
+
+absl::Status OnRecord(const JobScope& scope, const AttemptAbandoned& record, Tables& tables) {
+  for (const AssignmentState from : {AssignmentState::kAssigned, AssignmentState::kReported}) {
+    FW_RETURN_IF_ERROR(tables.MoveAssignments(scope, record.key, from, AssignmentState::kAbandoned,
+                                              record.reason));
+  }
+  FW_RETURN_IF_ERROR(SettleEnergy(scope, record.key, EnergyUse::kWasted, tables));
+  return tables.AppendLog(scope, record);
+}
+
+absl::Status OnRecord(const JobScope& scope, const RoundCommitted& record, Tables& tables) {
+  const RoundKey& key = record.key;
+  FW_RETURN_IF_ERROR(tables.MoveAssignments(scope, key, AssignmentState::kReported,
+                                            AssignmentState::kCommitted, ""));
+  FW_RETURN_IF_ERROR(tables.MoveAssignments(scope, key, AssignmentState::kAssigned,
+                                            AssignmentState::kRefused, kLate));
+  FW_RETURN_IF_ERROR(SettleEnergy(scope, key, EnergyUse::kUseful, tables));
+  if (key.evaluation) {
+    FW_ASSIGN_OR_RETURN(std::optional<RoundSummary> round, tables.GetRound(scope, key.round));
+    if (round) {
+      MergeEvaluation(record.summary, &*round);
+    } else {
+      round = record.summary;
+    }
+    FW_RETURN_IF_ERROR(tables.PutRound(scope, key.round, *round));
+    return tables.AppendLog(scope, record);
+  }
+  FW_RETURN_IF_ERROR(tables.PutRound(scope, key.round, record.summary));
+  FW_RETURN_IF_ERROR(tables.PutModel(scope, key.round, record.model));
+  FW_RETURN_IF_ERROR(tables.PutCommit(scope, record));
+  return tables.CompactLog(scope);
+}
+
+}  // namespace
+
+std::optional<std::pair<RoundKey, uint32_t>> ParseAssignmentId(const std::string& id) {
+  const std::vector<std::string> parts = absl::StrSplit(id, '/');
+  if (parts.size() < 4) return std::nullopt;
+  const std::string& index_part = parts[parts.size() - 1];
+  const std::string& attempt_part = parts[parts.size() - 2];
+  const std::string& round_part = parts[parts.size() - 3];
+  RoundKey key;
+  uint32_t index = 0;
+  if (round_part.empty() || attempt_part.empty() ||
+      !absl::SimpleAtoi(round_part.substr(1), &key.round) ||
+      !absl::SimpleAtoi(attempt_part.substr(1), &key.attempt) ||
+      !absl::SimpleAtoi(index_part, &index)) {
+    return std::nullopt;
+  }
+  key.evaluation = round_part[0] == 'e';
+  const size_t tail = round_part.size() + attempt_part.size() + index_part.size() + 3;
+  key.job = id.substr(0, id.size() - tail);
+  // One spelling only: "r03" or "+1" name nothing.
+  if (MakeAssignmentId(key, index) != id) return std::nullopt;
+  return std::make_pair(std::move(key), index);
+}
+
+absl::Status CheckBatch(const std::vector<StoreWrite>& batch, Tables& tables) {
+  std::map<std::string, JobScope> known;
+  for (const StoreWrite& write : batch) {
+    const PutJob* put = std::get_if<PutJob>(&write);
+    const std::string job = put ? put->job.id : JobOf(std::get<AppendLog>(write).record);
+    if (!known.contains(job)) {
+      FW_ASSIGN_OR_RETURN(const std::optional<JobScope> scope, tables.FindJob(job));
+      if (scope) known[job] = *scope;
+    }
+    if (put == nullptr) {
+      if (!known.contains(job)) {
+        return absl::NotFoundError(
+            absl::StrCat("the store has no job \"", job, "\"; put the job before its records"));
+      }
+      continue;
+    }
+    const JobScope wanted{put->job.spec.tenant, put->job.spec.population, job};
+    const JobScope& scope = known.try_emplace(job, wanted).first->second;
+    if (scope.tenant != wanted.tenant || scope.population != wanted.population) {
+      return absl::AlreadyExistsError(absl::StrCat("job id \"", job, "\" is taken in tenant \"",
+                                                   scope.tenant, "\", population \"",
+                                                   scope.population, "\"; choose another"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Apply(const StoreWrite& write, Tables& tables) {
+  if (const PutJob* put = std::get_if<PutJob>(&write)) return tables.PutJob(put->job);
+  const LogRecord& record = std::get<AppendLog>(write).record;
+  FW_ASSIGN_OR_RETURN(const std::optional<JobScope> scope, tables.FindJob(JobOf(record)));
+  if (!scope) return absl::NotFoundError(absl::StrCat("no job \"", JobOf(record), "\""));
+  return std::visit([&](const auto& kind) { return OnRecord(*scope, kind, tables); }, record);
+}
+
+absl::Status Prune(const RetentionDays& days, int64_t now_ms, Tables& tables) {
+  const auto before = [now_ms](uint32_t kept) {
+    return now_ms - static_cast<int64_t>(kept) * 24 * 3600 * 1000;
+  };
+  if (days.energy > 0) FW_RETURN_IF_ERROR(tables.PruneEnergy(before(days.energy)));
+  if (days.assignments > 0) FW_RETURN_IF_ERROR(tables.PruneAssignments(before(days.assignments)));
+  if (days.history > 0) FW_RETURN_IF_ERROR(tables.PruneHistory(before(days.history)));
+  return absl::OkStatus();
+}
+
+}  // namespace fedwatt

@@ -1,0 +1,42 @@
+#pragma once
+
+// What follows from a write: the one place that says how assignments, energy, history, rounds and
+// models change with a record. Stateless; internal to server/store.
+//
+//   CheckBatch(batch, tables) before anything is applied, then Apply for each write in order.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "server/store/retention.h"
+#include "server/store/tables.h"
+
+namespace fedwatt {
+
+// The key of an assignment id (the inverse of MakeAssignmentId); nothing if it is none.
+std::optional<std::pair<RoundKey, uint32_t>> ParseAssignmentId(const std::string& id);
+
+// NOT_FOUND: a record of a job that neither the store nor an earlier write of the batch has.
+// ALREADY_EXISTS: the job's id is taken in another tenant or population.
+absl::Status CheckBatch(const std::vector<StoreWrite>& batch, Tables& tables);
+
+//   AttemptBegan      log
+//   ClientsAssigned   log; assignments: assigned
+//   ReportAccepted    log; assigned -> reported; history of the client (training); energy pending
+//   ReportRefused     log; assigned -> refused, with the reason; energy wasted
+//   AttemptAbandoned  log; assigned, reported -> abandoned; the attempt's pending energy wasted
+//   RoundCommitted    reported -> committed, assigned -> refused; pending energy useful; the round's
+//                     row. Training: the model, the last commit, and the log is compacted.
+//                     Evaluation: log, and its figures are merged into the round's row.
+// A report for an assignment that is closed (or unknown) changes neither it nor the log: only its
+// energy is booked, as wasted. At most bounds::kMaxEnergySamples samples of one assignment are booked, each
+// (phase, source) once, by its first figure. Energy enters the totals with its use.
+absl::Status Apply(const StoreWrite& write, Tables& tables);
+
+absl::Status Prune(const RetentionDays& days, int64_t now_ms, Tables& tables);
+
+}  // namespace fedwatt

@@ -1,0 +1,102 @@
+#pragma once
+
+// One upload on disk, and what this process knows of it. Internal to server/store.
+//
+//   STEM.part  header, then the bytes so far   (STEM: SHA-256 of the assignment id, in hex)
+//   STEM.done  the same, complete and of the right hash when it was renamed
+//
+// The header says what the file is for, so that a restart resumes at the file's length. Nothing is
+// synced: after a power cut a file may lie, so bytes of an earlier process are hashed again before
+// they are believed.
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/base/file.h"
+#include "common/base/mutex.h"
+#include "common/crypto/sha256.h"
+#include "server/store/spool.h"
+
+namespace fedwatt {
+
+// Reads at offsets; thread-safe. Movable.
+class SpoolReader {
+ public:
+  static absl::StatusOr<SpoolReader> Open(const std::string& path);
+  SpoolReader(SpoolReader&& other) noexcept;
+  SpoolReader& operator=(SpoolReader&& other) noexcept;
+  ~SpoolReader();
+
+  // OUT_OF_RANGE if the file ends before.
+  absl::Status ReadAt(uint64_t offset, std::span<uint8_t> out) const;
+
+ private:
+  SpoolReader(std::string path, int fd);
+  std::string path_;
+  int fd_ = -1;
+};
+
+struct SpoolFileId {
+  std::string assignment_id;
+  Digest sha256{};
+  uint64_t size = 0;
+};
+
+// Thread-safe.
+class SpoolFile {
+ public:
+  // An upload of which nothing is there; makes no file before the first byte.
+  SpoolFile(const std::string& dir, SpoolFileId id);
+
+  // The file called `name` in `dir`, as an earlier process left it; nothing if it is not ours or
+  // not whole enough to go on with.
+  static std::unique_ptr<SpoolFile> Recover(const std::string& dir, const std::string& name);
+
+  const SpoolFileId& id() const { return id_; }
+  uint64_t held() const { return held_.load(std::memory_order_acquire); }  // bytes there
+
+  // A stream takes over; the one before gets ABORTED from now on. Returns its number.
+  uint64_t NewStream();
+  absl::Status Append(uint64_t stream, uint64_t offset, std::span<const uint8_t> data);
+  absl::Status Finish(uint64_t stream);
+  // The stream has ended, finished or not.
+  void EndStream(uint64_t stream);
+
+  // NOT_FOUND unless complete and right. After DATA_LOSS the file is dropped.
+  absl::StatusOr<std::unique_ptr<SpooledUpdate>> Read();
+
+  // Removes the file; every later call fails. Idempotent.
+  void Drop();
+  bool dropped() const;
+
+ private:
+  absl::Status CheckStream(uint64_t stream) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status Write(std::span<const uint8_t> data) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status HashHeld() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status Verify() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status Complete() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void DropLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::string Path() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const SpoolFileId id_;
+  const std::string stem_;  // path without the ending
+
+  mutable Mutex mutex_;
+  uint64_t stream_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool dropped_ ABSL_GUARDED_BY(mutex_) = false;
+  bool complete_ ABSL_GUARDED_BY(mutex_) = false;  // the file is called .done
+  bool exists_ ABSL_GUARDED_BY(mutex_) = false;
+  std::optional<FileWriter> writer_ ABSL_GUARDED_BY(mutex_);
+  Sha256 hash_ ABSL_GUARDED_BY(mutex_);
+  uint64_t hashed_ ABSL_GUARDED_BY(mutex_) = 0;    // bytes that went into hash_
+  bool verified_ ABSL_GUARDED_BY(mutex_) = false;  // the whole has the right hash
+  std::atomic<uint64_t> held_{0};                  // written under mutex_
+};
+
+}  // namespace fedwatt

@@ -1,0 +1,134 @@
+#include "server/store/sqlite_schema.h"
+
+#include <iterator>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+
+namespace fedwatt {
+namespace {
+
+// Step i leads from version i to i + 1. A step that has been released is never edited.
+//
+// Enum columns hold the numbers of server/store/store.h and common/energy/energy_sample.h.
+constexpr const char* kSteps[] = {
+    R"(
+CREATE TABLE jobs (
+  tenant TEXT NOT NULL, population TEXT NOT NULL, job TEXT NOT NULL,
+  created_ms INTEGER NOT NULL,
+  record BLOB NOT NULL,                   -- StoredJob
+  PRIMARY KEY (tenant, population, job)) WITHOUT ROWID;
+CREATE UNIQUE INDEX jobs_by_id ON jobs (job);
+
+CREATE TABLE log (
+  tenant TEXT NOT NULL, population TEXT NOT NULL, job TEXT NOT NULL,
+  seq INTEGER NOT NULL,                   -- ascending within a job
+  evaluation INTEGER NOT NULL, round INTEGER NOT NULL,
+  names_clients INTEGER NOT NULL,
+  ends_evaluation INTEGER NOT NULL,
+  record BLOB NOT NULL,                   -- LogRecord
+  PRIMARY KEY (tenant, population, job, seq)) WITHOUT ROWID;
+
+CREATE TABLE commits (                    -- the last one of each job
+  tenant TEXT NOT NULL, population TEXT NOT NULL, job TEXT NOT NULL,
+  record BLOB NOT NULL,                   -- LogRecord
+  PRIMARY KEY (tenant, population, job)) WITHOUT ROWID;
+
+CREATE TABLE assignments (
+  tenant TEXT NOT NULL, population TEXT NOT NULL, job TEXT NOT NULL,
+  evaluation INTEGER NOT NULL, round INTEGER NOT NULL, attempt INTEGER NOT NULL,
+  idx INTEGER NOT NULL,
+  client TEXT NOT NULL,                   -- pseudonym; empty once forgotten
+  state INTEGER NOT NULL, reason TEXT NOT NULL, at_ms INTEGER NOT NULL,
+  PRIMARY KEY (tenant, population, job, evaluation, round, attempt, idx)) WITHOUT ROWID;
+
+CREATE TABLE energy (
+  tenant TEXT NOT NULL, population TEXT NOT NULL, job TEXT NOT NULL,
+  evaluation INTEGER NOT NULL, round INTEGER NOT NULL, attempt INTEGER NOT NULL,
+  idx INTEGER NOT NULL,                   -- of the assignment
+  phase INTEGER NOT NULL, source TEXT NOT NULL,
+  client TEXT NOT NULL,
+  quality INTEGER NOT NULL, scope INTEGER NOT NULL,
+  energy_uj INTEGER, sigma_uj INTEGER,    -- NULL: unavailable, which is not zero
+  machine_energy_uj INTEGER,
+  idle_subtracted INTEGER NOT NULL, coverage REAL NOT NULL,
+  duration_us INTEGER NOT NULL, bytes INTEGER NOT NULL,
+  reason TEXT NOT NULL,
+  "use" INTEGER NOT NULL,                 -- 1 pending, 2 useful, 3 wasted
+  at_ms INTEGER NOT NULL,
+  PRIMARY KEY (tenant, population, job, evaluation, round, attempt, idx, phase, source))
+  WITHOUT ROWID;
+
+CREATE TABLE energy_totals (              -- of the samples that are no longer pending
+  tenant TEXT NOT NULL, population TEXT NOT NULL, job TEXT NOT NULL,
+  source TEXT NOT NULL, quality INTEGER NOT NULL, scope INTEGER NOT NULL,
+  useful_uj INTEGER NOT NULL, wasted_uj INTEGER NOT NULL,
+  samples INTEGER NOT NULL, unavailable INTEGER NOT NULL,
+  PRIMARY KEY (tenant, population, job, source, quality, scope)) WITHOUT ROWID;
+
+CREATE TABLE history (
+  tenant TEXT NOT NULL, population TEXT NOT NULL, job TEXT NOT NULL,
+  client TEXT NOT NULL,
+  participations INTEGER NOT NULL, last_round INTEGER NOT NULL,
+  last_loss BLOB, last_seconds REAL,      -- LossSums
+  at_ms INTEGER NOT NULL,
+  PRIMARY KEY (tenant, population, job, client)) WITHOUT ROWID;
+
+CREATE TABLE rounds (
+  tenant TEXT NOT NULL, population TEXT NOT NULL, job TEXT NOT NULL,
+  round INTEGER NOT NULL,
+  summary BLOB NOT NULL,                  -- RoundSummary
+  PRIMARY KEY (tenant, population, job, round)) WITHOUT ROWID;
+
+CREATE TABLE models (
+  tenant TEXT NOT NULL, population TEXT NOT NULL, job TEXT NOT NULL,
+  round INTEGER NOT NULL,
+  model BLOB NOT NULL,                    -- ModelRef
+  PRIMARY KEY (tenant, population, job, round)) WITHOUT ROWID;
+)",
+};
+static_assert(std::size(kSteps) == kSchemaVersion);
+
+absl::StatusOr<int64_t> ReadVersion(SqliteDb& db) {
+  FW_RETURN_IF_ERROR(db.Exec("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)"));
+  SqliteQuery query = db.Query("SELECT version FROM schema_version");
+  FW_ASSIGN_OR_RETURN(const bool found, query.Step());
+  return found ? query.Int(0) : 0;
+}
+
+}  // namespace
+
+absl::Status ConfigureDatabase(SqliteDb& db) {
+  return db.Exec(
+      "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF;"
+      "PRAGMA journal_size_limit = 67108864");
+}
+
+absl::Status CheckIntegrity(SqliteDb& db) {
+  SqliteQuery query = db.Query("PRAGMA quick_check(1)");
+  FW_ASSIGN_OR_RETURN(const bool found, query.Step());
+  const std::string verdict = found ? query.Bytes(0) : "no answer";
+  if (verdict == "ok") return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat("database ", db.path(), " is damaged: ", verdict,
+                                          "; restore it from a backup, or move it away to start "
+                                          "anew"));
+}
+
+absl::Status MigrateSchema(SqliteDb& db) {
+  FW_ASSIGN_OR_RETURN(int64_t version, ReadVersion(db));
+  if (version > kSchemaVersion) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("database ", db.path(), " has schema version ", version,
+                     ", and this program knows versions up to ", kSchemaVersion,
+                     "; run the newer program that wrote it"));
+  }
+  for (; version < kSchemaVersion; ++version) {
+    FW_RETURN_IF_ERROR(db.Exec(absl::StrCat("BEGIN IMMEDIATE;", kSteps[version],
+                                            "DELETE FROM schema_version;"
+                                            "INSERT INTO schema_version VALUES (",
+                                            version + 1, "); COMMIT")));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace fedwatt

@@ -1,0 +1,103 @@
+#pragma once
+
+// The rows behind a Store, without any meaning: projection.h says what a record changes in them,
+// once for every kind of store. Internal to server/store.
+//
+// One thread at a time. Errors are those of the medium; a memory never has any.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "server/store/store.h"
+
+namespace fedwatt {
+
+// The first columns of every key.
+struct JobScope {
+  std::string tenant;
+  std::string population;
+  std::string job;
+};
+
+struct EnergyRow {
+  RoundKey key;
+  uint32_t index = 0;  // of the assignment
+  std::string client;  // pseudonym; empty once forgotten
+  EnergySample sample;
+  EnergyUse use = EnergyUse::kPending;
+  int64_t at_ms = 0;
+};
+
+class Tables {
+ public:
+  virtual ~Tables() = default;
+
+  // ---- jobs
+  virtual absl::StatusOr<std::optional<JobScope>> FindJob(const std::string& job) = 0;
+  virtual absl::Status PutJob(const JobRecord& job) = 0;  // inserts or replaces
+  virtual absl::StatusOr<std::vector<JobRecord>> LoadJobs() = 0;  // by time of creation, id
+
+  // ---- the log
+  virtual absl::Status AppendLog(const JobScope& scope, const LogRecord& record) = 0;
+  virtual absl::StatusOr<std::vector<LogRecord>> LoadLog(const JobScope& scope) = 0;
+  // Drops the training records, and those of every evaluation (by its round) that has ended:
+  // committed or given up.
+  virtual absl::Status CompactLog(const JobScope& scope) = 0;
+  virtual absl::Status PutCommit(const JobScope& scope, const RoundCommitted& commit) = 0;
+  virtual absl::StatusOr<std::optional<RoundCommitted>> LastCommit(const JobScope& scope) = 0;
+
+  // ---- assignments
+  // Does nothing if there is one of this key and index.
+  virtual absl::Status AddAssignment(const JobScope& scope, const AssignmentRecord& assignment,
+                                     int64_t at_ms) = 0;
+  virtual absl::StatusOr<std::optional<AssignmentRecord>> GetAssignment(const JobScope& scope,
+                                                                        const RoundKey& key,
+                                                                        uint32_t index) = 0;
+  virtual absl::Status SetAssignment(const JobScope& scope, const RoundKey& key, uint32_t index,
+                                     AssignmentState state, const std::string& reason) = 0;
+  // All of the attempt that are in `from`.
+  virtual absl::Status MoveAssignments(const JobScope& scope, const RoundKey& key,
+                                       AssignmentState from, AssignmentState to,
+                                       const std::string& reason) = 0;
+
+  // ---- energy
+  virtual absl::StatusOr<uint64_t> CountEnergy(const JobScope& scope, const RoundKey& key,
+                                               uint32_t index) = 0;
+  // False, and nothing done, if there is one of this (assignment, phase, source).
+  virtual absl::StatusOr<bool> AddEnergy(const JobScope& scope, const EnergyRow& row) = 0;
+  // Gives the attempt's pending samples their use, and returns them.
+  virtual absl::StatusOr<std::vector<EnergySample>> SettleEnergy(const JobScope& scope,
+                                                                 const RoundKey& key,
+                                                                 EnergyUse use) = 0;
+  virtual absl::StatusOr<std::vector<EnergyTotal>> LoadTotals(const JobScope& scope) = 0;
+  virtual absl::Status PutTotals(const JobScope& scope, const std::vector<EnergyTotal>& totals) = 0;
+
+  // ---- what is known of clients, rounds and models
+  virtual absl::StatusOr<std::optional<ClientHistory>> GetHistory(const JobScope& scope,
+                                                                  const std::string& client) = 0;
+  virtual absl::Status PutHistory(const JobScope& scope, const ClientHistory& history,
+                                  int64_t at_ms) = 0;
+  virtual absl::StatusOr<std::vector<ClientHistory>> LoadHistory(const JobScope& scope) = 0;
+  virtual absl::StatusOr<std::optional<RoundSummary>> GetRound(const JobScope& scope,
+                                                               uint64_t round) = 0;
+  virtual absl::Status PutRound(const JobScope& scope, uint64_t round,
+                                const RoundSummary& summary) = 0;
+  virtual absl::StatusOr<std::vector<RoundSummary>> LoadRounds(const JobScope& scope) = 0;
+  virtual absl::Status PutModel(const JobScope& scope, uint64_t round, const ModelRef& model) = 0;
+  virtual absl::StatusOr<std::vector<ModelRef>> LoadModels(const JobScope& scope) = 0;
+
+  // ---- forgetting
+  // Blanks the client's name in assignments, energy and log, and drops its history.
+  virtual absl::Status ForgetClient(const std::string& tenant, const std::string& population,
+                                    const std::string& client) = 0;
+  // Rows of before that time: settled energy; assignments whose outcome is final; history.
+  virtual absl::Status PruneEnergy(int64_t before_ms) = 0;
+  virtual absl::Status PruneAssignments(int64_t before_ms) = 0;
+  virtual absl::Status PruneHistory(int64_t before_ms) = 0;
+};
+
+}  // namespace fedwatt
