@@ -19,6 +19,12 @@ constexpr int kMaxReconnectMs = 30'000;
 // gRPC reads the minimum between attempts as the time that one attempt may take.
 constexpr int kConnectTimeoutMs = 10'000;
 
+// A device has a handful of calls open; a peer that opens many more waits, and harms nobody.
+constexpr int kMaxStreamsPerConnection = 64;
+
+// A peer that connects and says nothing holds a descriptor so long.
+constexpr int kHandshakeTimeoutMs = 20'000;
+
 }  // namespace
 
 grpc::ChannelArguments ClientChannelArguments() {
@@ -58,6 +64,8 @@ void ApplyServerArguments(grpc::ServerBuilder& builder) {
   // Clients ping every kKeepaliveMs; the default would call that abuse and hang up.
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
                              kKeepaliveMs / 2);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxStreamsPerConnection);
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeTimeoutMs);
 }
 
 }  // namespace fedwatt
