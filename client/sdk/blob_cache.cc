@@ -1,0 +1,114 @@
+#include "client/sdk/blob_cache.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/file.h"
+#include "common/base/status_macros.h"
+
+namespace fedwatt {
+namespace {
+
+struct CachedFile {
+  int64_t used_ms = 0;
+  std::string name;
+  uint64_t bytes = 0;
+
+  auto operator<=>(const CachedFile&) const = default;
+};
+
+absl::Status Scan(const std::string& dir, std::vector<CachedFile>* files) {
+  FW_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDir(dir));
+  for (const std::string& name : names) {
+    struct stat info {};
+    if (stat(absl::StrCat(dir, "/", name).c_str(), &info) != 0) continue;
+    if (!S_ISREG(info.st_mode)) continue;
+    CachedFile file;
+    file.name = absl::StrCat(dir, "/", name);
+    file.used_ms = int64_t{info.st_mtim.tv_sec} * 1000 + info.st_mtim.tv_nsec / 1'000'000;
+    file.bytes = static_cast<uint64_t>(info.st_size);
+    files->push_back(file);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<BlobCache> BlobCache::Open(const std::string& dir, const std::string& part_dir,
+                                          uint64_t limit_bytes, const Clock* clock) {
+  FW_RETURN_IF_ERROR(EnsureDir(dir, 0700));
+  FW_RETURN_IF_ERROR(EnsureDir(part_dir, 0700));
+  return BlobCache(dir, part_dir, limit_bytes, clock);
+}
+
+std::string BlobCache::Path(const Digest& sha256) const {
+  return absl::StrCat(dir_, "/", DigestHex(sha256));
+}
+
+std::string BlobCache::PartPath(const Digest& sha256) const {
+  return absl::StrCat(part_dir_, "/", DigestHex(sha256), ".part");
+}
+
+bool BlobCache::Has(const Digest& sha256) const { return FileExists(Path(sha256)); }
+
+absl::StatusOr<uint64_t> BlobCache::PartBytes(const Digest& sha256) const {
+  const std::string path = PartPath(sha256);
+  if (FileExists(path)) return FileSize(path);
+  FW_ASSIGN_OR_RETURN(FileWriter writer, FileWriter::Create(path, 0600));
+  FW_RETURN_IF_ERROR(writer.Close());
+  return 0;
+}
+
+absl::Status BlobCache::Complete(const Digest& sha256) {
+  FW_RETURN_IF_ERROR(RenameFile(PartPath(sha256), Path(sha256)));
+  Touch(sha256);
+  return absl::OkStatus();
+}
+
+void BlobCache::Touch(const Digest& sha256) const {
+  const int64_t now_ms = clock_->NowMs();
+  timespec time{};
+  time.tv_sec = now_ms / 1000;
+  time.tv_nsec = now_ms % 1000 * 1'000'000;
+  const timespec times[2] = {time, time};
+  // A use that cannot be dated only makes eviction less clever.
+  (void)utimensat(AT_FDCWD, Path(sha256).c_str(), times, 0);
+}
+
+absl::Status BlobCache::Remove(const Digest& sha256) {
+  FW_RETURN_IF_ERROR(RemoveIfExists(PartPath(sha256)));
+  return RemoveIfExists(Path(sha256));
+}
+
+absl::Status BlobCache::MakeRoom(uint64_t incoming_bytes, const std::set<Digest>& pinned) {
+  std::vector<CachedFile> files;
+  FW_RETURN_IF_ERROR(Scan(dir_, &files));
+  FW_RETURN_IF_ERROR(Scan(part_dir_, &files));
+  std::sort(files.begin(), files.end());
+  std::set<std::string> kept;
+  for (const Digest& digest : pinned) kept.insert({Path(digest), PartPath(digest)});
+  uint64_t total = 0;
+  for (const CachedFile& file : files) total += file.bytes;
+  for (const CachedFile& file : files) {
+    if (total <= limit_bytes_ && incoming_bytes <= limit_bytes_ - total) break;
+    if (kept.contains(file.name)) continue;
+    FW_RETURN_IF_ERROR(RemoveIfExists(file.name));
+    total -= file.bytes;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status BlobCache::Verify(const std::string& path, const Digest& sha256) {
+  FW_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::Open(path));
+  const Digest actual = Sha256Of(file.bytes());
+  if (actual == sha256) return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat(path, " has SHA-256 ", DigestHex(actual), ", expected ",
+                                          DigestHex(sha256), "; it was altered or damaged"));
+}
+
+}  // namespace fedwatt

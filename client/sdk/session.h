@@ -1,0 +1,173 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "client/sdk/assignment_check.h"
+#include "client/sdk/backoff.h"
+#include "client/sdk/trainer.h"
+#include "client/sdk/transport.h"
+#include "common/base/clock.h"
+#include "common/base/executor.h"
+#include "common/crypto/ed25519.h"
+#include "common/energy/energy_meter.h"
+#include "common/model/fleet.h"
+
+// A client's life with its coordinator, as a state machine driven by an executor that the host
+// gives: check in, fetch, verify, train, encode, report, learn the outcome, check in again.
+//
+//   FW_ASSIGN_OR_RETURN(auto session, Session::Open(options, deps));
+//   session->Start();
+//   ...
+//   session->Stop([] { /* now it may be destroyed */ });
+//
+// What survives what. Every step is in the state folder before the next one starts
+// (assignment_store.h), so after kill -9 a session opened on the same folder goes on: downloads
+// from the byte they had reached, trained work without training again, a kept update with the same
+// bytes. Work that was not finished is first asked about (a check-in that does not wait); if the
+// coordinator is away, it goes on regardless. An update is kept until its outcome is known, and
+// sent again without training when the coordinator lost it (Outcome::kWanted).
+//
+// What runs. Only bundles that one of `trusted_keys` signed. Unsigned, altered or strange ones,
+// plans that are invalid or too new, and results that are not finite or beyond the job's bound are
+// reported as FAILED with the reason. Work whose deadline passed is reported as CANCELLED.
+//
+// Patience. A coordinator that is away is tried for ever, with jittered exponential back-off;
+// waits that it asks for are kept (and spread by up to a tenth). Refused credentials are tried
+// every `denied_backoff_ms`. Other errors of one assignment are tried five times, then the
+// assignment is given up: reported as FAILED before the update exists, dropped after.
+//
+// Energy. One sample per phase and kind of source; windows lie around transfers, training and
+// encoding, not around waiting. A report cannot hold the cost of its own sending: it has the
+// measured cost of earlier, cut-off sendings of the same assignment, and an estimate for the bytes
+// still to go (UploadEnergyEstimate). `metrics.bytes_up` counts both likewise.
+//
+// weight_multiplier is the coordinator's to apply; the weight reported is the plan's (examples, or
+// 1 when uniform), at most assignment.max_weight.
+namespace fedwatt {
+
+enum class SessionEventKind {
+  kRecovered,    // an assignment of an earlier run was found; text: its stage
+  kProblem,      // something on this device was damaged or cannot be written; text says what
+  kWaiting,      // nothing to do for delay_ms; text: why
+  kDenied,       // credentials or protocol refused; text: what to do; delay_ms until the next try
+  kAssigned,     // text: kind, round, trainer
+  kDownloading,  // bytes of `total_bytes` are there already; text: "model" or "bundle"
+  kTraining,     // verified; the trainer starts
+  kTrained,      // report: metrics, weight, energy so far
+  kEncoded,      // bytes of the update
+  kFailed,       // text: why; will be reported
+  kUploading,    // from `bytes` of `total_bytes`
+  kReported,     // acknowledged; report as it was sent
+  kResolved,     // outcome; nothing of the assignment is left here
+  kForwarded,    // text: address
+  kStopped,
+};
+const char* SessionEventName(SessionEventKind kind);
+
+// Pointers are valid during the call.
+struct SessionEvent {
+  SessionEventKind kind = SessionEventKind::kProblem;
+  std::string assignment_id;
+  std::string text;
+  int64_t delay_ms = 0;
+  uint64_t bytes = 0;
+  uint64_t total_bytes = 0;
+  Outcome outcome = Outcome::kPending;
+  const Assignment* assignment = nullptr;
+  const Report* report = nullptr;
+
+  // One line, without delays and energies: "trained job/r1/a1/0 ...".
+  std::string ToString() const;
+};
+
+// Called on the session's executor.
+class SessionObserver {
+ public:
+  virtual ~SessionObserver() = default;
+  virtual void OnEvent(const SessionEvent& event) = 0;
+  // The newest progress of the training under way; older ones may be skipped.
+  virtual void OnProgress(const std::string& /*assignment_id*/, const TrainProgress& /*progress*/) {
+  }
+};
+
+struct SessionOptions {
+  std::string state_dir;                           // created; locked against a second session
+  std::string cache_dir;                           // models and bundles; empty: state_dir/cache
+  uint64_t cache_limit_bytes = uint64_t{2} << 30;  // least recently used go first
+  bool sync = true;            // survive a loss of power (fsync), not only the end of the process
+  bool lock_state_dir = true;  // false where one process owns all folders
+  uint32_t max_held = 16;  // assignments; beyond it the oldest reported one is forgotten (2 to 64)
+
+  std::string client_id;  // key of this client's randomness
+  std::string app_version;
+  std::string tenant = "default";
+  std::string population = "default";
+  Role role = Role::kClient;
+  std::string device_class;
+  uint64_t memory_bytes = 0;
+  std::map<std::string, std::string> labels;
+  std::vector<std::string> codecs;  // empty: all that are built in
+  std::vector<OfferedDataset> datasets;
+  uint32_t telemetry_level = 1;
+  std::vector<PublicKey> trusted_keys;
+
+  int64_t long_poll_ms = 20'000;  // shorter than NAT time-outs
+  BackoffOptions backoff;
+  int64_t denied_backoff_ms = 300'000;
+  int64_t sleep_after_ms = 30'000;  // waits longer than this close the connection
+};
+
+// All outlive the session and the transport's last callback.
+struct SessionDeps {
+  const Clock* clock = nullptr;
+  Executor* executor = nullptr;  // sequential: tasks one at a time, in order
+  Executor* work_executor =
+      nullptr;  // for what blocks: hashing, training, encoding; one task at a time
+  ClientTransport* transport = nullptr;
+  Trainer* trainer = nullptr;
+  EnergyMeter* meter = nullptr;         // may be null: energy is then reported as unavailable
+  SessionObserver* observer = nullptr;  // may be null
+  // Follows a forward to another coordinator; without it a forward is only reported and waited out.
+  std::function<std::shared_ptr<ClientTransport>(const std::string& address)> connect;
+};
+
+class SessionCore;
+
+// Methods may be called from any thread; what they start happens on deps.executor.
+class Session {
+ public:
+  // Takes the lock (FAILED_PRECONDITION names the process that has it) and reads the state folder.
+  // Damaged journals are removed and reported by an event once started.
+  static absl::StatusOr<std::unique_ptr<Session>> Open(SessionOptions options, SessionDeps deps);
+
+  // Like kill -9 to the state: nothing is written, callbacks that are under way are dropped.
+  // Call it on the executor or when that no longer runs. A trainer that is running is told to stop.
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  void Start();
+
+  // Cancels training (within one step) and transfers, keeps all state. `done` runs on the executor
+  // when nothing of this session runs any more.
+  void Stop(absl::AnyInvocable<void()> done);
+
+  // The device needs its resources back: the assignment that is being fetched or trained is given
+  // up and reported as CANCELLED with `reason`. Nothing happens if there is none.
+  void CancelWork(const std::string& reason);
+
+ private:
+  explicit Session(std::shared_ptr<SessionCore> core);
+
+  const std::shared_ptr<SessionCore> core_;
+  Executor* const executor_;
+};
+
+}  // namespace fedwatt

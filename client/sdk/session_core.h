@@ -1,0 +1,187 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "client/sdk/assignment_store.h"
+#include "client/sdk/backoff.h"
+#include "client/sdk/blob_cache.h"
+#include "client/sdk/energy_log.h"
+#include "client/sdk/session.h"
+#include "common/base/file.h"
+#include "common/bundle/bundle.h"
+
+// The inside of Session: everything here runs on deps.executor. One thing is under way at a time: a
+// call of the transport, a task of the work executor, or a timer; each ends in a method of this
+// class, which ends in Next().
+//
+//   session.cc         start, check in, wait, stop
+//   session_fetch.cc   take on an assignment, download, verify
+//   session_train.cc   train, encode, fail
+//   session_report.cc  report, upload, outcomes
+namespace fedwatt {
+
+class SessionCore : public std::enable_shared_from_this<SessionCore> {
+ public:
+  SessionCore(SessionOptions options, SessionDeps deps, FileLock lock, AssignmentStore store,
+              BlobCache cache, uint64_t session_number);
+
+  // Once, before Start.
+  absl::Status Load();
+
+  void Start();
+  void Stop(absl::AnyInvocable<void()> done);
+  void CancelWork(const std::string& reason);
+  // Any thread: nothing more is to happen.
+  void Abandon() { *training_cancel_ = true; }
+  Executor* executor() const { return deps_.executor; }
+
+ private:
+  enum Blob { kBundle = 0, kModel = 1 };
+
+  // An assignment and what is known of it only in this process.
+  struct Held {
+    AssignmentRecord record;
+    int64_t received_us = -1;     // monotonic; -1: received by an earlier process
+    int downloads[2] = {0, 0};    // complete ones, by Blob
+    uint32_t failures = 0;        // of fetching, then of sending
+    bool update_trusted = false;  // written by this process, or checked since
+    std::shared_ptr<const Bundle> bundle;
+  };
+
+  struct Verified {
+    absl::Status status;
+    int damaged = -1;  // Blob
+    std::shared_ptr<const Bundle> bundle;
+  };
+  struct Worked {
+    absl::Status status;   // of the work
+    absl::Status journal;  // of writing it down
+    AssignmentRecord record;
+  };
+
+  // Wraps `method` as a callback for any thread. It runs on the executor, unless this session was
+  // destroyed or has moved on since.
+  template <typename Result>
+  absl::AnyInvocable<void(Result)> Reply(void (SessionCore::*method)(Result)) {
+    return [weak = weak_from_this(), executor = deps_.executor, epoch = ++epoch_,
+            method](Result result) {
+      executor->Post([weak, epoch, method, result = std::move(result)]() mutable {
+        const std::shared_ptr<SessionCore> core = weak.lock();
+        if (core == nullptr || core->epoch_ != epoch) return;
+        (core.get()->*method)(std::move(result));
+      });
+    };
+  }
+  template <typename Result>
+  void RunWork(absl::AnyInvocable<Result()> work, void (SessionCore::*method)(Result)) {
+    working_ = true;
+    deps_.work_executor->Post(
+        [work = std::move(work), reply = Reply<Result>(method)]() mutable { reply(work()); });
+  }
+
+  // session.cc
+  void Next();
+  void Proceed(Held* held);
+  void CheckIn(int64_t max_wait_ms);
+  CheckInRequest MakeCheckIn(int64_t max_wait_ms) const;
+  void OnCheckIn(absl::StatusOr<CheckInResponse> response);
+  void Follow(const std::string& address);
+  void RetryLater(const absl::Status& status);
+  void Wait(SessionEvent event);
+  void OnTimer(bool fired);
+  void FinishStop();
+  Held* NextUnfinished();
+  Held* Active();
+  int64_t ElapsedMs(const Held& held) const;
+  void Emit(SessionEvent event) const;
+  void EmitFor(SessionEventKind kind, const Held& held, const std::string& text = "") const;
+  void EmitProblem(const std::string& text) const;
+  // Writes the record down; a failure is reported and survived.
+  void Save(const Held& held);
+
+  // session_fetch.cc
+  void Accept(Assignment assignment);
+  absl::Status TakeInline(Held* held);
+  void ForgetOldest();
+  void Fetch(Held* held);
+  absl::Status StartDownload(Held* held, Blob blob);
+  void OnDownload(ClientTransport::DownloadResult result);
+  void DownloadFailed(Held* held, const absl::Status& status);
+  void Verify(Held* held);
+  void OnVerified(Verified verified);
+  static const Resource& BlobOf(const Assignment& assignment, Blob blob);
+  bool Needs(const Held& held, Blob blob) const;
+  std::string BlobPath(const Held& held, Blob blob) const;
+
+  // session_train.cc
+  void Train(Held* held);
+  void OnTrained(Worked worked);
+  void Encode(Held* held);
+  void OnEncoded(Worked worked);
+  void Fail(Held* held, ReportStatus status, const std::string& error);
+  void FailAndGoOn(Held* held, ReportStatus status, const std::string& error);
+  // To be called from the trainer's thread.
+  std::function<void(const TrainProgress&)> ProgressSink(const std::string& assignment_id);
+
+  // session_report.cc
+  void Send(Held* held);
+  void OnUpdateChecked(absl::Status status);
+  void OnUploadOffset(absl::StatusOr<UploadOffset> offset);
+  void OnUpload(ClientTransport::UploadResult result);
+  void OnReport(absl::StatusOr<ReportReply> reply);
+  void Sent(uint64_t bytes, absl::StatusOr<ReportReply> reply);
+  void SendFailed(Held* held, const absl::Status& status);
+  Report MakeReport(const Held& held, uint64_t offset) const;
+  // True if anything changed by it.
+  bool ApplyOutcome(Held* held, Outcome outcome, const std::string& reason);
+
+  const SessionOptions options_;
+  SessionDeps deps_;
+  const FileLock lock_;
+  const AssignmentStore store_;
+  BlobCache cache_;
+  const uint64_t session_number_;
+  Backoff backoff_;
+  PhaseMeter meter_;  // of transfers
+  UploadEnergyEstimate upload_estimate_;
+
+  std::map<std::string, Held> held_;
+  std::vector<std::string> problems_;  // of loading
+  std::string active_;                 // id of the assignment that the thing under way is about
+  Blob fetching_ = kBundle;
+  uint64_t epoch_ = 0;
+  uint64_t timer_ = 0;
+  bool working_ = false;   // a task of the work executor is under way
+  bool training_ = false;  // and it is a training
+  bool metering_ = false;  // a window of meter_ is open
+  bool consult_ = false;   // check in before going on with unfinished work
+  bool stopping_ = false;
+  bool stopped_ = false;
+  int forwards_ = 0;  // in a row
+  int64_t check_in_us_ = 0;
+  uint64_t sending_bytes_ = 0;  // of the inline report under way
+  std::string cancel_reason_;
+  const std::shared_ptr<std::atomic<bool>> training_cancel_ =
+      std::make_shared<std::atomic<bool>>(false);
+  std::vector<absl::AnyInvocable<void()>> on_stopped_;
+  std::shared_ptr<ClientTransport> forwarded_;
+};
+
+// UNAUTHENTICATED and PERMISSION_DENIED: nothing that trying again soon would mend.
+bool IsDenied(const absl::Status& status);
+// Errors of a connection or of a busy server.
+bool IsTransient(const absl::Status& status);
+
+inline constexpr uint32_t kMaxFailures = 5;
+
+}  // namespace fedwatt

@@ -1,0 +1,256 @@
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "client/sdk/session_core.h"
+#include "common/base/status_macros.h"
+#include "common/base/status_util.h"
+
+namespace fedwatt {
+namespace {
+
+constexpr const char* kBlobNames[] = {"bundle", "model"};
+constexpr int kMaxDownloads = 2;
+
+absl::Status CheckModelSize(const Bundle& bundle, const Resource& model) {
+  const uint64_t expected = bundle.header().manifest.TotalBytes();
+  if (model.size == expected) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "the model has ", model.size, " bytes, its bundle's manifest describes ", expected));
+}
+
+absl::Status CheckFormats(const Bundle& bundle, const std::vector<std::string>& known) {
+  if (known.empty()) return absl::OkStatus();
+  for (const Artifact& artifact : bundle.header().artifacts) {
+    if (std::find(known.begin(), known.end(), artifact.format) != known.end()) {
+      return absl::OkStatus();
+    }
+  }
+  return absl::FailedPreconditionError(absl::StrCat("the bundle ", bundle.header().name,
+                                                    " has no artifact that this trainer runs (",
+                                                    absl::StrJoin(known, ", "), ")"));
+}
+
+absl::StatusOr<std::shared_ptr<const Bundle>> OpenTrusted(const std::string& path,
+                                                          const std::vector<PublicKey>& trusted) {
+  FW_ASSIGN_OR_RETURN(std::shared_ptr<const Bundle> bundle, Bundle::Open(path));
+  FW_RETURN_IF_ERROR(bundle->VerifySignedBy(trusted));
+  return bundle;
+}
+
+}  // namespace
+
+const Resource& SessionCore::BlobOf(const Assignment& assignment, Blob blob) {
+  return blob == kBundle ? assignment.bundle : assignment.model;
+}
+
+bool SessionCore::Needs(const Held& held, Blob blob) const {
+  return blob == kBundle || held.record.stage == WorkStage::kAssigned;
+}
+
+std::string SessionCore::BlobPath(const Held& held, Blob blob) const {
+  const AssignmentRecord& record = held.record;
+  const bool is_inline = blob == kBundle ? record.bundle_inline : record.model_inline;
+  if (is_inline) return store_.Path(record.assignment.id, kBlobNames[blob]);
+  return cache_.Path(BlobOf(record.assignment, blob).sha256);
+}
+
+void SessionCore::Accept(Assignment assignment) {
+  const auto known = held_.find(assignment.id);
+  if (known != held_.end()) {
+    Held& held = known->second;
+    // Given out again: the deadline counts from now, the work that is done stays done.
+    held.record.assignment.time_left_ms = assignment.time_left_ms;
+    held.record.received_ms = deps_.clock->NowMs();
+    held.received_us = deps_.clock->MonotonicUs();
+    if (held.record.stage == WorkStage::kReported) held.record.stage = WorkStage::kReady;
+    return Save(held);
+  }
+  ForgetOldest();
+  const std::string id = assignment.id;
+  Held& held = held_[id];
+  AssignmentRecord& record = held.record;
+  record.assignment = std::move(assignment);
+  record.received_ms = deps_.clock->NowMs();
+  held.received_us = deps_.clock->MonotonicUs();
+  record.report.assignment_id = id;
+  record.report.base_sha256 = record.assignment.base.sha256;
+  EmitFor(SessionEventKind::kAssigned, held,
+          absl::StrCat(record.assignment.kind == AssignmentKind::kTrain ? "train" : "evaluate", " ",
+                       record.assignment.key.ToString()));
+  absl::Status status = TakeInline(&held);
+  if (status.ok()) status = store_.Put(record);
+  if (!status.ok()) Fail(&held, ReportStatus::kFailed, StatusText(status));
+}
+
+absl::Status SessionCore::TakeInline(Held* held) {
+  AssignmentRecord& record = held->record;
+  for (const Blob blob : {kBundle, kModel}) {
+    Resource& resource = blob == kBundle ? record.assignment.bundle : record.assignment.model;
+    if (resource.inline_data.empty()) continue;
+    FW_RETURN_IF_ERROR(
+        store_.WriteFile(record.assignment.id, kBlobNames[blob], resource.inline_data));
+    (blob == kBundle ? record.bundle_inline : record.model_inline) = true;
+    record.report.metrics.bytes_down += resource.inline_data.size();
+    resource.inline_data.clear();
+    resource.inline_data.shrink_to_fit();
+  }
+  return absl::OkStatus();
+}
+
+void SessionCore::ForgetOldest() {
+  if (held_.size() < options_.max_held) return;
+  Held* oldest = nullptr;
+  for (auto& [id, held] : held_) {
+    if (held.record.stage != WorkStage::kReported) continue;
+    if (oldest == nullptr || held.record.received_ms < oldest->record.received_ms) oldest = &held;
+  }
+  if (oldest == nullptr) return;
+  ApplyOutcome(oldest, Outcome::kUnknown,
+               absl::StrCat("no outcome came while ", options_.max_held, " others were held"));
+}
+
+void SessionCore::Fetch(Held* held) {
+  for (const Blob blob : {kBundle, kModel}) {
+    if (!Needs(*held, blob) || FileExists(BlobPath(*held, blob))) continue;
+    const absl::Status status = StartDownload(held, blob);
+    // A finished but unfiled download was all there was to do.
+    if (absl::IsAlreadyExists(status)) continue;
+    return status.ok() ? void() : FailAndGoOn(held, ReportStatus::kFailed, StatusText(status));
+  }
+  Verify(held);
+}
+
+absl::Status SessionCore::StartDownload(Held* held, Blob blob) {
+  const Assignment& assignment = held->record.assignment;
+  const Resource& resource = BlobOf(assignment, blob);
+  FW_ASSIGN_OR_RETURN(uint64_t offset, cache_.PartBytes(resource.sha256));
+  if (offset > resource.size) {
+    FW_RETURN_IF_ERROR(cache_.Remove(resource.sha256));
+    FW_ASSIGN_OR_RETURN(offset, cache_.PartBytes(resource.sha256));
+  }
+  if (offset == resource.size) {
+    ++held->downloads[blob];
+    FW_RETURN_IF_ERROR(cache_.Complete(resource.sha256));
+    return absl::AlreadyExistsError("downloaded");
+  }
+  const uint64_t missing = resource.size - offset;
+  FW_RETURN_IF_ERROR(cache_.MakeRoom(missing, {assignment.bundle.sha256, assignment.model.sha256}));
+  const std::string path = cache_.PartPath(resource.sha256);
+  FW_ASSIGN_OR_RETURN(const uint64_t free, FreeDiskBytes(path));
+  if (free < missing) {
+    return absl::ResourceExhaustedError(absl::StrCat("the ", kBlobNames[blob], " needs ", missing,
+                                                     " bytes, the disk of ", options_.state_dir,
+                                                     " has ", free, "; free some space"));
+  }
+  SessionEvent event{SessionEventKind::kDownloading};
+  event.assignment_id = assignment.id;
+  event.text = kBlobNames[blob];
+  event.bytes = offset;
+  event.total_bytes = resource.size;
+  event.assignment = &assignment;
+  Emit(event);
+  fetching_ = blob;
+  meter_.Begin(Phase::kDownload);
+  metering_ = true;
+  deps_.transport->Download(resource.sha256, offset, path, Reply(&SessionCore::OnDownload));
+  return absl::OkStatus();
+}
+
+void SessionCore::OnDownload(ClientTransport::DownloadResult result) {
+  Held* const held = Active();
+  metering_ = false;
+  const EnergySample sample = meter_.End(result.received);
+  if (held == nullptr) return Next();
+  Report& report = held->record.report;
+  AddEnergySample(sample, &report.energy);
+  report.metrics.bytes_down += result.received;
+  report.metrics.seconds_by_phase["download"] += static_cast<double>(sample.duration_us) * 1e-6;
+  Save(*held);
+  if (result.received > 0) backoff_.Reset();
+  if (!cancel_reason_.empty()) return Next();
+  if (!result.status.ok()) return DownloadFailed(held, result.status);
+
+  const Resource& resource = BlobOf(held->record.assignment, fetching_);
+  absl::Status status;
+  const absl::StatusOr<uint64_t> bytes = FileSize(cache_.PartPath(resource.sha256));
+  if (bytes.ok() && *bytes == resource.size) {
+    ++held->downloads[fetching_];
+    status = cache_.Complete(resource.sha256);
+    if (status.ok()) return Fetch(held);
+  } else {
+    (void)cache_.Remove(resource.sha256);
+    status = absl::DataLossError(absl::StrCat("the coordinator sent ", result.total, " bytes as ",
+                                              kBlobNames[fetching_], " of ", resource.size));
+  }
+  DownloadFailed(held, status);
+}
+
+void SessionCore::DownloadFailed(Held* held, const absl::Status& status) {
+  const absl::Status named =
+      Annotate(status, absl::StrCat("downloading the ", kBlobNames[fetching_]));
+  const bool patient =
+      absl::IsUnauthenticated(status) ||
+      (IsTransient(status) && !absl::IsResourceExhausted(status) && !absl::IsInternal(status));
+  if (patient) return RetryLater(named);
+  // Perhaps the assignment is no longer ours: ask before trying again.
+  consult_ = true;
+  if (++held->failures < kMaxFailures) return RetryLater(named);
+  held->failures = 0;
+  consult_ = false;
+  FailAndGoOn(held, ReportStatus::kFailed, StatusText(named));
+}
+
+void SessionCore::Verify(Held* held) {
+  struct File {
+    Blob blob;
+    std::string path;
+    Digest sha256;
+  };
+  std::vector<File> files;
+  for (const Blob blob : {kBundle, kModel}) {
+    if (!Needs(*held, blob)) continue;
+    const Digest& sha256 = BlobOf(held->record.assignment, blob).sha256;
+    files.push_back({blob, BlobPath(*held, blob), sha256});
+    cache_.Touch(sha256);
+  }
+  const bool training = held->record.stage == WorkStage::kAssigned;
+  RunWork<Verified>(
+      [files = std::move(files), training, model = held->record.assignment.model,
+       trusted = options_.trusted_keys, formats = deps_.trainer->artifact_formats()]() -> Verified {
+        for (const File& file : files) {
+          const absl::Status status = BlobCache::Verify(file.path, file.sha256);
+          if (!status.ok()) return {status, file.blob, nullptr};
+        }
+        absl::StatusOr<std::shared_ptr<const Bundle>> bundle = OpenTrusted(files[0].path, trusted);
+        if (!bundle.ok()) return {bundle.status(), -1, nullptr};
+        absl::Status status = CheckFormats(**bundle, formats);
+        if (status.ok() && training) status = CheckModelSize(**bundle, model);
+        return {status, -1, *std::move(bundle)};
+      },
+      &SessionCore::OnVerified);
+}
+
+void SessionCore::OnVerified(Verified verified) {
+  working_ = false;
+  Held* const held = Active();
+  if (stopping_ || held == nullptr || !cancel_reason_.empty()) return Next();
+  if (verified.damaged >= 0) {
+    const Blob blob = static_cast<Blob>(verified.damaged);
+    const bool is_inline = blob == kBundle ? held->record.bundle_inline : held->record.model_inline;
+    if (!is_inline && held->downloads[blob] < kMaxDownloads) {
+      EmitProblem(absl::StrCat(std::string(verified.status.message()), "; downloading it again"));
+      verified.status = cache_.Remove(BlobOf(held->record.assignment, blob).sha256);
+      if (verified.status.ok()) return Fetch(held);
+    }
+  }
+  if (!verified.status.ok()) {
+    return FailAndGoOn(held, ReportStatus::kFailed, StatusText(verified.status));
+  }
+  held->bundle = std::move(verified.bundle);
+  held->failures = 0;
+  return held->record.stage == WorkStage::kTrained ? Encode(held) : Train(held);
+}
+
+}  // namespace fedwatt

@@ -1,0 +1,223 @@
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "client/sdk/report_checks.h"
+#include "client/sdk/session_core.h"
+#include "client/sdk/update_encoder.h"
+#include "common/base/bounds.h"
+#include "common/base/mutex.h"
+#include "common/base/status_macros.h"
+#include "common/base/status_util.h"
+
+namespace fedwatt {
+namespace {
+
+constexpr char kDelta[] = "delta";
+constexpr char kUpdate[] = "update";
+constexpr char kDefaultCodec[] = "raw_f32";
+
+// The result of the trainer becomes part of the record.
+absl::Status TakeResult(const TrainResult& result, double seconds, AssignmentRecord* record) {
+  UpdateMetrics metrics = result.metrics;
+  metrics.bytes_down = record->report.metrics.bytes_down;
+  metrics.bytes_up = record->report.metrics.bytes_up;
+  for (const auto& [phase, value] : record->report.metrics.seconds_by_phase) {
+    metrics.seconds_by_phase[phase] = value;
+  }
+  const bool train = record->assignment.kind == AssignmentKind::kTrain;
+  metrics.seconds_by_phase.emplace(train ? "train" : "evaluate", seconds);
+  MakeReportable(&metrics);
+  record->report.metrics = std::move(metrics);
+  record->report.weight = ReportedWeight(record->assignment, result.weight);
+  if (record->report.weight == 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the dataset ", record->assignment.dataset.name, " gave no examples"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SyncPath(const std::string& path) {
+  FW_ASSIGN_OR_RETURN(FileWriter file, FileWriter::Open(path));
+  FW_RETURN_IF_ERROR(file.Sync());
+  return file.Close();
+}
+
+absl::Status EncodeInto(const AssignmentStore& store, const std::string& bundle_path,
+                        std::shared_ptr<const Bundle> bundle, AssignmentRecord* record) {
+  const Assignment& assignment = record->assignment;
+  if (bundle == nullptr) {
+    FW_ASSIGN_OR_RETURN(bundle, Bundle::Open(bundle_path));
+  }
+  EncodeRequest request;
+  request.manifest = &bundle->header().manifest;
+  FW_ASSIGN_OR_RETURN(request.layout, MakeUpdateLayout(*request.manifest, assignment.plan.frozen,
+                                                       assignment.plan.buffers));
+  FW_ASSIGN_OR_RETURN(
+      const std::unique_ptr<Codec> codec,
+      MakeCodec(assignment.codec.empty() ? std::string(kDefaultCodec) : assignment.codec));
+  request.delta_path = store.Path(assignment.id, kDelta);
+  request.update_path = store.Path(assignment.id, kUpdate);
+  request.context = {assignment.key.job, assignment.key.round, assignment.id};
+  request.max_abs_delta = assignment.max_abs_delta;
+  request.max_bytes = assignment.max_upload_bytes;
+  request.sync = store.sync();
+  FW_ASSIGN_OR_RETURN(const EncodedUpdate update, EncodeKeptUpdate(request, *codec));
+  record->report.update.sha256 = update.sha256;
+  record->report.update.size = update.bytes;
+  record->stage = WorkStage::kReady;
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+std::function<void(const TrainProgress&)> SessionCore::ProgressSink(
+    const std::string& assignment_id) {
+  if (deps_.observer == nullptr) return [](const TrainProgress&) {};
+  struct Latest {
+    Mutex mutex;
+    TrainProgress progress ABSL_GUARDED_BY(mutex);
+    bool posted ABSL_GUARDED_BY(mutex) = false;
+  };
+  // A trainer may report thousands of steps a second: at most one report waits, the newest.
+  return [weak = weak_from_this(), executor = deps_.executor, assignment_id,
+          latest = std::make_shared<Latest>()](const TrainProgress& progress) {
+    {
+      MutexLock lock(&latest->mutex);
+      latest->progress = progress;
+      if (std::exchange(latest->posted, true)) return;
+    }
+    executor->Post([weak, assignment_id, latest] {
+      TrainProgress newest;
+      {
+        MutexLock lock(&latest->mutex);
+        latest->posted = false;
+        newest = latest->progress;
+      }
+      const std::shared_ptr<SessionCore> core = weak.lock();
+      if (core != nullptr) core->deps_.observer->OnProgress(assignment_id, newest);
+    });
+  };
+}
+
+void SessionCore::Train(Held* held) {
+  const Assignment& assignment = held->record.assignment;
+  EmitFor(SessionEventKind::kTraining, *held, held->bundle->header().name);
+  TrainRequest request;
+  request.assignment_id = assignment.id;
+  request.key = assignment.key;
+  request.kind = assignment.kind;
+  request.bundle_path = BlobPath(*held, kBundle);
+  request.model_path = BlobPath(*held, kModel);
+  request.output_path = store_.Path(assignment.id, kDelta);
+  request.dataset = FindDataset(assignment.dataset, options_.datasets)->config;
+  request.plan = assignment.plan;
+  request.seed_key = options_.client_id;
+  request.time_left_ms = TimeLeftMs(assignment, ElapsedMs(*held));
+  *training_cancel_ = false;
+  training_ = true;
+  RunWork<Worked>(
+      [request, record = held->record, store = store_, clock = deps_.clock, meter = deps_.meter,
+       trainer = deps_.trainer, cancel = training_cancel_,
+       progress = ProgressSink(assignment.id)]() mutable -> Worked {
+        const bool train = request.kind == AssignmentKind::kTrain;
+        PhaseMeter window(meter, clock);
+        window.Begin(train ? Phase::kTrain : Phase::kEvaluate);
+        absl::StatusOr<TrainResult> result = trainer->Run(request, *cancel, progress);
+        const EnergySample sample = window.End(0);
+        AddEnergySample(sample, &record.report.energy);
+        absl::Status status = result.status();
+        if (status.ok()) {
+          status = TakeResult(*result, static_cast<double>(sample.duration_us) * 1e-6, &record);
+        }
+        if (status.ok() && train && store.sync()) status = SyncPath(request.output_path);
+        if (status.ok()) {
+          record.stage = train ? WorkStage::kTrained : WorkStage::kReady;
+          record.delta_bytes = result->output_bytes;
+        }
+        // Also after an error: the energy was spent.
+        absl::Status journal = store.Put(record);
+        return {status, journal, std::move(record)};
+      },
+      &SessionCore::OnTrained);
+}
+
+void SessionCore::OnTrained(Worked worked) {
+  working_ = false;
+  training_ = false;
+  Held* const held = Active();
+  if (held == nullptr) return Next();
+  held->record = std::move(worked.record);
+  if (!worked.journal.ok()) Save(*held);
+  if (worked.status.ok()) {
+    cancel_reason_.clear();
+    EmitFor(SessionEventKind::kTrained, *held);
+    held->update_trusted = true;
+    return stopping_ || held->record.stage == WorkStage::kReady ? Next() : Encode(held);
+  }
+  // Stopped or cancelled by us: Next knows what that means for the assignment.
+  if (absl::IsCancelled(worked.status) && (stopping_ || !cancel_reason_.empty())) return Next();
+  if (stopping_) return Next();
+  FailAndGoOn(held, ReportStatus::kFailed, StatusText(worked.status));
+}
+
+void SessionCore::Encode(Held* held) {
+  RunWork<Worked>(
+      [record = held->record, bundle = held->bundle, bundle_path = BlobPath(*held, kBundle),
+       store = store_, clock = deps_.clock, meter = deps_.meter]() mutable -> Worked {
+        PhaseMeter window(meter, clock);
+        window.Begin(Phase::kEncode);
+        const absl::Status status = EncodeInto(store, bundle_path, std::move(bundle), &record);
+        const EnergySample sample = window.End(record.report.update.size);
+        AddEnergySample(sample, &record.report.energy);
+        record.report.metrics.seconds_by_phase["encode"] +=
+            static_cast<double>(sample.duration_us) * 1e-6;
+        absl::Status journal = store.Put(record);
+        if (status.ok()) (void)RemoveIfExists(store.Path(record.assignment.id, kDelta));
+        return {status, journal, std::move(record)};
+      },
+      &SessionCore::OnEncoded);
+}
+
+void SessionCore::OnEncoded(Worked worked) {
+  working_ = false;
+  Held* const held = Active();
+  if (held == nullptr) return Next();
+  held->record = std::move(worked.record);
+  held->bundle.reset();
+  if (!worked.journal.ok()) Save(*held);
+  if (!worked.status.ok()) {
+    return FailAndGoOn(held, ReportStatus::kFailed, StatusText(worked.status));
+  }
+  held->update_trusted = true;
+  SessionEvent event{SessionEventKind::kEncoded};
+  event.assignment_id = active_;
+  event.bytes = held->record.report.update.size;
+  event.report = &held->record.report;
+  Emit(event);
+  Next();
+}
+
+void SessionCore::Fail(Held* held, ReportStatus status, const std::string& error) {
+  AssignmentRecord& record = held->record;
+  record.stage = WorkStage::kReady;
+  record.report.status = status;
+  record.report.error = error.substr(0, bounds::kMaxReasonLength);
+  record.report.weight = 0;
+  record.report.update = {};
+  MakeReportable(&record.report.metrics);
+  held->bundle.reset();
+  held->update_trusted = true;
+  (void)RemoveIfExists(store_.Path(record.assignment.id, kDelta));
+  (void)RemoveIfExists(store_.Path(record.assignment.id, kUpdate));
+  Save(*held);
+  EmitFor(SessionEventKind::kFailed, *held, record.report.error);
+}
+
+void SessionCore::FailAndGoOn(Held* held, ReportStatus status, const std::string& error) {
+  Fail(held, status, error);
+  Next();
+}
+
+}  // namespace fedwatt
