@@ -1,0 +1,243 @@
+// `mean`: sum n_i x_i / sum n_i over int64 fixed-point sums (law 5, common/tensor/fixed_point.h);
+// buffers by common/tensor/buffer_accumulator.h.
+//
+// The sums lie in blocks, each behind its own mutex: folds of several updates follow one another
+// from block to block. Memory is 8 bytes a coordinate and one block per fold under way.
+//
+// An update is read once: a block is checked, then folded. Should a later block turn out bad or
+// unreadable, the blocks before it are read again and folded with the opposite sign, which undoes
+// them to the bit. Only if that fails too are the sums lost, and Report says so.
+
+#include <algorithm>
+#include <cstddef>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/mutex.h"
+#include "common/base/status_macros.h"
+#include "common/base/status_util.h"
+#include "common/model/plugin_params.h"
+#include "common/tensor/buffer_accumulator.h"
+#include "common/tensor/fixed_point.h"
+#include "server/aggregators/aggregator.h"
+
+namespace fedwatt {
+namespace {
+
+constexpr uint64_t kBlockCoordinates = 32 * 1024;
+
+struct Block {
+  Mutex mutex;
+  std::vector<int64_t> sums ABSL_GUARDED_BY(mutex);  // empty: all zero
+};
+
+class Mean final : public Aggregator {
+ public:
+  Mean(AggregatorConfig config, int scale, BufferAccumulator buffers)
+      : config_(std::move(config)),
+        scale_(scale),
+        blocks_((config_.layout.coordinates + kBlockCoordinates - 1) / kBlockCoordinates),
+        buffers_(std::move(buffers)) {}
+
+  absl::Status Accumulate(const UpdateView& update) override;
+  absl::Status MergeWith(Aggregator&& other) override;
+  bool CanReport() const override;
+  absl::StatusOr<AggregateResult> Report() && override;
+
+ private:
+  absl::Status CheckHead(const UpdateView& update) const;
+  absl::Status Begin();
+  absl::Status Fold(const UpdateView& update);
+  absl::Status FoldBlock(const UpdateView& update, size_t block, double factor,
+                         std::vector<float>* scratch);
+  void Undo(const UpdateView& update, size_t blocks, double factor, std::vector<float>* scratch);
+  void Finish(const UpdateView& update, const std::vector<uint8_t>& buffers);
+  uint64_t BlockSize(size_t block) const {
+    return std::min(kBlockCoordinates, config_.layout.coordinates - block * kBlockCoordinates);
+  }
+
+  // Constant after construction.
+  const AggregatorConfig config_;
+  const int scale_;
+
+  std::vector<Block> blocks_;
+
+  mutable Mutex mutex_;
+  absl::Status usable_ ABSL_GUARDED_BY(mutex_);
+  BufferAccumulator buffers_ ABSL_GUARDED_BY(mutex_);
+  uint32_t begun_ ABSL_GUARDED_BY(mutex_) = 0;  // folds under way or done
+  uint32_t folded_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t total_weight_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+absl::Status Mean::Accumulate(const UpdateView& update) {
+  FW_RETURN_IF_ERROR(CheckHead(update));
+  FW_RETURN_IF_ERROR(Begin());
+  const absl::Status status = Fold(update);
+  if (!status.ok()) {
+    MutexLock lock(&mutex_);
+    --begun_;
+  }
+  return status;
+}
+
+absl::Status Mean::CheckHead(const UpdateView& update) const {
+  if (update.weight() == 0 || update.weight() > config_.max_weight) {
+    return absl::InvalidArgumentError(absl::StrCat("the update's weight is ", update.weight(),
+                                                   ": must be 1 to ", config_.max_weight,
+                                                   " (bounds.max_weight)"));
+  }
+  if (!(update.clip_factor() > 0 && update.clip_factor() <= 1)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the update's clip factor is ", update.clip_factor(), ": must be above 0 and at most 1"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Mean::Begin() {
+  MutexLock lock(&mutex_);
+  FW_RETURN_IF_ERROR(usable_);
+  if (begun_ >= config_.max_reports) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("the sums have room for ", config_.max_reports, " updates and hold them"));
+  }
+  ++begun_;
+  return absl::OkStatus();
+}
+
+absl::Status Mean::Fold(const UpdateView& update) {
+  std::vector<uint8_t> buffers;
+  if (config_.layout.buffer_bytes > 0) {
+    FW_ASSIGN_OR_RETURN(buffers, update.ReadBuffers());
+    MutexLock lock(&mutex_);
+    FW_RETURN_IF_ERROR(buffers_.Validate(buffers));
+  }
+  const double factor = FoldFactor(update.weight(), update.clip_factor(), scale_);
+  std::vector<float> scratch(std::min(kBlockCoordinates, config_.layout.coordinates));
+  for (size_t block = 0; block < blocks_.size(); ++block) {
+    const absl::Status status = FoldBlock(update, block, factor, &scratch);
+    if (!status.ok()) {
+      Undo(update, block, factor, &scratch);
+      return status;
+    }
+  }
+  Finish(update, buffers);
+  return absl::OkStatus();
+}
+
+absl::Status Mean::FoldBlock(const UpdateView& update, size_t block, double factor,
+                             std::vector<float>* scratch) {
+  const uint64_t begin = block * kBlockCoordinates;
+  const std::span<float> delta(scratch->data(), BlockSize(block));
+  FW_RETURN_IF_ERROR(update.ReadDelta(begin, delta));
+  F32Scanner scanner;
+  scanner.Add(delta);
+  const F32Stats stats = scanner.Stats();
+  if (!stats.finite || stats.max_abs > config_.max_abs_delta) {
+    return FindBadF32(delta, config_.max_abs_delta, begin);
+  }
+  Block& target = blocks_[block];
+  MutexLock lock(&target.mutex);
+  if (target.sums.empty()) target.sums.resize(delta.size());
+  FoldF32(delta, factor, target.sums);
+  return absl::OkStatus();
+}
+
+void Mean::Undo(const UpdateView& update, size_t blocks, double factor,
+                std::vector<float>* scratch) {
+  for (size_t block = 0; block < blocks; ++block) {
+    const absl::Status status = FoldBlock(update, block, -factor, scratch);
+    if (status.ok()) continue;
+    MutexLock lock(&mutex_);
+    usable_ = absl::DataLossError(
+        absl::StrCat("the sums hold part of an update that could not be taken out again (",
+                     StatusText(status), "); aggregate all updates anew"));
+    return;
+  }
+}
+
+void Mean::Finish(const UpdateView& update, const std::vector<uint8_t>& buffers) {
+  MutexLock lock(&mutex_);
+  if (config_.layout.buffer_bytes > 0) buffers_.Add(buffers, update.weight());
+  total_weight_ += update.weight();
+  ++folded_;
+}
+
+absl::Status Mean::MergeWith(Aggregator&& other) {
+  auto* const from = dynamic_cast<Mean*>(&other);
+  if (from == nullptr || from == this || from->scale_ != scale_ ||
+      from->config_.manifest != config_.manifest ||
+      from->config_.layout.coordinates != config_.layout.coordinates ||
+      from->config_.layout.buffer_bytes != config_.layout.buffer_bytes) {
+    return absl::InvalidArgumentError(
+        "only another mean of the same model and bounds can be merged");
+  }
+  MutexLock lock(&mutex_);
+  MutexLock other_lock(&from->mutex_);
+  FW_RETURN_IF_ERROR(usable_);
+  FW_RETURN_IF_ERROR(from->usable_);
+  if (from->folded_ > config_.max_reports - folded_) {
+    return absl::ResourceExhaustedError(absl::StrCat("the sums have room for ", config_.max_reports,
+                                                     " updates, not for ", folded_, " + ",
+                                                     from->folded_));
+  }
+  for (size_t i = 0; i < blocks_.size(); ++i) {
+    MutexLock block_lock(&blocks_[i].mutex);
+    MutexLock from_lock(&from->blocks_[i].mutex);
+    std::vector<int64_t> sums = std::exchange(from->blocks_[i].sums, {});
+    if (blocks_[i].sums.empty()) {
+      blocks_[i].sums = std::move(sums);
+    } else if (!sums.empty()) {
+      AddI64(sums, blocks_[i].sums);
+    }
+  }
+  if (from->folded_ > 0) buffers_.MergeWith(from->buffers_);
+  begun_ += from->folded_;
+  folded_ += from->folded_;
+  total_weight_ += from->total_weight_;
+  from->usable_ = absl::FailedPreconditionError("these sums were merged into others");
+  return absl::OkStatus();
+}
+
+bool Mean::CanReport() const {
+  MutexLock lock(&mutex_);
+  return usable_.ok() && folded_ > 0;
+}
+
+absl::StatusOr<AggregateResult> Mean::Report() && {
+  MutexLock lock(&mutex_);
+  FW_RETURN_IF_ERROR(usable_);
+  if (folded_ == 0) return absl::FailedPreconditionError("no update was folded yet");
+  AggregateResult result;
+  result.total_weight = total_weight_;
+  result.updates = folded_;
+  if (config_.layout.buffer_bytes > 0) {
+    FW_ASSIGN_OR_RETURN(result.buffers, buffers_.Mean());
+  }
+  const double divisor = FoldFactor(total_weight_, 1, scale_);
+  // Sums are freed as the mean grows, so that both never exist whole.
+  result.mean_delta.reserve(config_.layout.coordinates);
+  for (size_t i = 0; i < blocks_.size(); ++i) {
+    MutexLock block_lock(&blocks_[i].mutex);
+    const std::vector<int64_t> sums = std::exchange(blocks_[i].sums, {});
+    const size_t begin = result.mean_delta.size();
+    result.mean_delta.resize(begin + BlockSize(i));
+    ToMeanF32(sums, divisor, std::span<float>(result.mean_delta).subspan(begin));
+  }
+  usable_ = absl::FailedPreconditionError("these sums were reported");
+  return result;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Aggregator>> MakeMean(const AggregatorConfig& config) {
+  FW_RETURN_IF_ERROR(ReadParams("aggregator", config.plugin, {}).status());
+  FW_ASSIGN_OR_RETURN(const int scale,
+                      ChooseScale(config.max_abs_delta, config.max_weight, config.max_reports));
+  FW_ASSIGN_OR_RETURN(BufferAccumulator buffers,
+                      BufferAccumulator::Create(config.manifest, config.layout, config.max_weight,
+                                                config.max_reports));
+  return std::make_unique<Mean>(config, scale, std::move(buffers));
+}
+
+}  // namespace fedwatt
