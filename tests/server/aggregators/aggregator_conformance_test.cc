@@ -158,6 +158,14 @@ TEST_P(AggregatorConformanceTest, NoMoreThanMaxReports) {
   EXPECT_EQ(two->MergeWith(std::move(*others)).code(), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(Reported(*two).updates, 2u);
   EXPECT_EQ(Reported(*others).updates, 2u) << "a refused merge takes nothing";
+
+  const auto full = New(3);
+  const auto rest = New(3);
+  ASSERT_TRUE(full->Accumulate(*updates[0]).ok());
+  for (int i = 1; i < 3; ++i) ASSERT_TRUE(rest->Accumulate(*updates[i]).ok());
+  ASSERT_TRUE(full->MergeWith(std::move(*rest)).ok());
+  EXPECT_EQ(full->Accumulate(*updates[3]).code(), absl::StatusCode::kResourceExhausted)
+      << "merged updates take their places";
 }
 
 // The greatest sum there can be: every value, weight and count at its bound.
