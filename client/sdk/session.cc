@@ -11,6 +11,7 @@
 #include "common/base/status_macros.h"
 #include "common/base/status_util.h"
 #include "common/codec/codec.h"
+#include "common/transport/retry_after.h"
 
 namespace fedwatt {
 namespace {
@@ -313,7 +314,7 @@ void SessionCore::RetryLater(const absl::Status& status) {
   event.assignment_id = active_;
   if (IsTransient(status) || (!active_.empty() && !IsDenied(status))) {
     event.text = StatusText(status);
-    event.delay_ms = backoff_.NextMs();
+    event.delay_ms = std::max(backoff_.NextMs(), backoff_.Spread(RetryAfterMs(status).value_or(0)));
   } else {
     event.kind = SessionEventKind::kDenied;
     event.text = DeniedText(status);
