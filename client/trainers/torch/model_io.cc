@@ -137,17 +137,38 @@ absl::Status CheckTrialLoss(const at::Tensor& loss, int64_t n, std::vector<std::
   return absl::OkStatus();
 }
 
+absl::Status CheckParametersAfter(const std::vector<torch_internal::NamedTensor>& before,
+                                  const std::vector<torch_internal::NamedTensor>& after,
+                                  std::vector<std::string>* notes) {
+  for (size_t i = 0; i < before.size(); ++i) {
+    if (!before[i].is_parameter) continue;
+    if (!after[i].tensor.is_same(before[i].tensor)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("the module assigns a new tensor to parameter ", before[i].name,
+                       " while it runs; compute with a local variable instead"));
+    }
+    if (!before[i].tensor.grad().defined()) {
+      notes->push_back(absl::StrCat("the loss does not depend on parameter ", before[i].name,
+                                    ": it will never change"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// With leaves of its own: a copy under autograd would not be one.
+torch::jit::Module Copy(const torch::jit::Module& module) {
+  torch::NoGradGuard no_grad;
+  return module.deepcopy();
+}
+
 // One forward, loss and backward on zeros.
 absl::Status TrialRun(torch::jit::Module& module, const BundleHeader& header,
                       std::vector<std::string>* notes) {
   constexpr int64_t kExamples = 2;
   torch::jit::GraphOptimizerEnabledGuard unoptimised(false);
-  torch::jit::Module trial = module.deepcopy();
-  for (const auto& entry : NamedTensors(trial)) {
-    at::Tensor tensor = entry.tensor.detach();
-    entry.tensor.set_data(tensor);
-    if (entry.is_parameter) entry.tensor.set_requires_grad(true);
-  }
+  torch::jit::Module trial = Copy(module);
+  const auto before = NamedTensors(trial);
+  for (const auto& entry : before) entry.tensor.set_requires_grad(entry.is_parameter);
   trial.train(true);
   std::vector<int64_t> shape = {kExamples};
   shape.insert(shape.end(), header.input_shape.begin(), header.input_shape.end());
@@ -161,13 +182,7 @@ absl::Status TrialRun(torch::jit::Module& module, const BundleHeader& header,
       at::Tensor loss = trial.get_method("loss")({x, ZeroTargets(header, output)}).toTensor();
       FW_RETURN_IF_ERROR(CheckTrialLoss(loss, kExamples, notes));
       loss.mean().backward();
-      for (const auto& entry : NamedTensors(trial)) {
-        if (entry.is_parameter && !entry.tensor.grad().defined()) {
-          notes->push_back(absl::StrCat("the loss does not depend on parameter ", entry.name,
-                                        ": it will never change"));
-        }
-      }
-      return absl::OkStatus();
+      return CheckParametersAfter(before, NamedTensors(trial), notes);
     });
   });
 }

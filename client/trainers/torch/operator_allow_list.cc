@@ -78,7 +78,8 @@ constexpr char kLayers[] =
     "upsample_trilinear3d __interpolate _pack_padded_sequence _pad_packed_sequence pad_sequence "
     "_pad_circular _pad_enum _scaled_dot_product_attention scaled_dot_product_attention "
     "_native_multi_head_attention _transformer_encoder_layer_fwd _weight_norm "
-    "_weight_norm_interface rms_norm";
+    "_weight_norm_interface rms_norm _nested_tensor_from_mask "
+    "_nested_tensor_from_mask_left_aligned nested_to_padded_tensor to_padded_tensor";
 
 constexpr char kShapes[] =
     "align_tensors as_tensor atleast_1d atleast_2d atleast_3d block_diag broadcast_tensors "
@@ -116,6 +117,7 @@ std::string Danger(const std::string& op) {
       {"prim::Print", "it writes to the device's standard output"},
       {"prim::PythonOp", "it calls Python"},
       {"prim::IgnoredPythonOp", "it calls Python"},
+      {"aten::wait", "it waits for threads, so that results would depend on timing"},
       {"prim::fork", "it starts threads, so that results would depend on timing"},
       {"prim::rpc_async", "it uses the network"},
       {"prim::rpc_sync", "it uses the network"},

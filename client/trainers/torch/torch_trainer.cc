@@ -164,6 +164,8 @@ absl::Status TorchTrainer::LoadBundle(const std::string& path) {
 absl::Status TorchTrainer::MakeModule() {
   FW_ASSIGN_OR_RETURN(const at::Device device, PickDevice());
   torch::NoGradGuard no_grad;
+  run_.tensors.clear();
+  run_.module = torch::jit::Module();  // frees the old copy before the new one is made
   run_.module = loaded_->module.deepcopy();
   run_.tensors = torch_internal::Materialise(run_.module, device);
   return absl::OkStatus();
@@ -295,17 +297,20 @@ absl::Status TorchTrainer::RefreshBuffers(BufferMode mode) {
 absl::Status TorchTrainer::RunTraining(const TrainRequest& request, const Workload& work,
                                        TrainResult* result) {
   const Plan& plan = request.plan;
-  const Manifest& manifest = loaded_->header.manifest;
   FW_ASSIGN_OR_RETURN(const UpdateLayout layout,
-                      MakeUpdateLayout(manifest, plan.frozen, plan.buffers));
-  FW_ASSIGN_OR_RETURN(const Trainable trainable, SelectTrainable(layout));
+                      MakeUpdateLayout(loaded_->header.manifest, plan.frozen, plan.buffers));
   const std::vector<uint64_t> examples = torch_internal::FixedSubset(
       work.dataset.size(), plan.local_evaluation_examples, EvaluationKey(request));
   UpdateMetrics& metrics = result->metrics;
-  if (plan.local_evaluation == LocalEvaluation::kBefore ||
-      plan.local_evaluation == LocalEvaluation::kBoth) {
+  const bool both = plan.local_evaluation == LocalEvaluation::kBoth;
+  if (both || plan.local_evaluation == LocalEvaluation::kBefore) {
     FW_RETURN_IF_ERROR(EvaluateInto(work, examples, &metrics.before, &metrics));
+    // What an evaluation changed must not reach the update.
+    FW_RETURN_IF_ERROR(MakeModule());
+    FW_RETURN_IF_ERROR(LoadTensors(request));
+    SeedGenerators(request);
   }
+  FW_ASSIGN_OR_RETURN(const Trainable trainable, SelectTrainable(layout));
   {
     PhaseTimer timer(*options_.clock, "train", &metrics);
     FW_ASSIGN_OR_RETURN(const TrainingStats stats,
@@ -314,11 +319,11 @@ absl::Status TorchTrainer::RunTraining(const TrainRequest& request, const Worklo
     metrics.steps = stats.steps;
   }
   FW_RETURN_IF_ERROR(RefreshBuffers(plan.buffers));
-  if (plan.local_evaluation == LocalEvaluation::kAfter ||
-      plan.local_evaluation == LocalEvaluation::kBoth) {
+  FW_RETURN_IF_ERROR(WriteUpdate(request, layout, &result->output_bytes));
+  if (both || plan.local_evaluation == LocalEvaluation::kAfter) {
     FW_RETURN_IF_ERROR(EvaluateInto(work, examples, &metrics.after, &metrics));
   }
-  return WriteUpdate(request, layout, &result->output_bytes);
+  return absl::OkStatus();
 }
 
 absl::Status TorchTrainer::WriteUpdate(const TrainRequest& request, const UpdateLayout& layout,
