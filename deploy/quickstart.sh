@@ -1,0 +1,140 @@
+#!/usr/bin/env bash
+# A coordinator and a fleet of clients on this machine, over mutual TLS, training on real data.
+# Started by `./dev quickstart`, which builds the programs first.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+bin=${FEDWATT_BIN:-$root/build/release/bin}
+data=/usr/share/datasets/fashion-mnist
+
+rounds=10 clients=8 port=0 json=0 dir=$root/build/quickstart examples=600 alpha=0.5
+usage() {
+  cat <<EOF
+Usage: ./dev quickstart [options]
+
+Trains McMahan's CNN (1.66 M parameters) on Fashion-MNIST with a coordinator and clients on this
+machine, over mutual TLS on loopback.
+
+  --rounds N      rounds (default $rounds)
+  --clients N     client processes, 1 to 64 (default $clients)
+  --port P        the coordinator's port (default: a free one)
+  --examples N    of each client (default $examples)
+  --alpha A       Dirichlet concentration of the labels; smaller is more skewed (default $alpha)
+  --dir DIR       where certificates, logs and results go (default build/quickstart)
+  --json          prints the report as JSON on standard output, and nothing else
+  -h, --help      this text
+
+Exit codes: 0 trained; 1 the job failed; 2 wrong flags; 130 interrupted.
+Example: ./dev quickstart --rounds 3 --clients 4
+EOF
+}
+
+die() { echo "quickstart: $1" >&2; exit "${2:-1}"; }
+say() { [ "$json" = 1 ] || echo "$*"; }
+
+number() { # flag value min max
+  [[ "$2" =~ ^[0-9]+$ ]] && [ "$2" -ge "$3" ] && [ "$2" -le "$4" ] ||
+    die "$1 $2: expected a whole number from $3 to $4" 2
+}
+
+while [ $# -gt 0 ]; do
+  case $1 in
+    --rounds | --clients | --port | --examples | --alpha | --dir)
+      [ $# -ge 2 ] || die "$1 needs a value; see --help" 2
+      declare "${1#--}=$2"
+      shift 2
+      ;;
+    --json) json=1; shift ;;
+    -h | --help) usage; exit 0 ;;
+    *) die "unknown option $1; see --help" 2 ;;
+  esac
+done
+number --rounds "$rounds" 1 1000
+number --clients "$clients" 1 64
+number --port "$port" 0 65535
+number --examples "$examples" 1 60000
+[[ "$alpha" =~ ^[0-9]*\.?[0-9]+$ ]] || die "--alpha $alpha: expected a number above 0" 2
+
+pids=()
+finish() {
+  local code=$?
+  trap - EXIT INT TERM
+  if [ ${#pids[@]} -gt 0 ]; then
+    kill -TERM "${pids[@]}" 2>/dev/null || true
+    wait "${pids[@]}" 2>/dev/null || true
+  fi
+  exit "$code"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+mkdir -p "$dir"
+exec 9>"$dir/lock"
+flock -n 9 || die "another quickstart runs in $dir; wait for it or choose another --dir"
+certs=$dir/certs logs=$dir/logs
+rm -rf "$dir/data" "$dir/clients" "$logs" "$dir/model.pt" "$dir/report.json"
+mkdir -p "$dir/clients" "$logs"
+
+# Certificates and keys are kept for the next run, and made anew when they have run out.
+quietly() { "$@" >>"$logs/setup.log" 2>&1 9>&- || { cat "$logs/setup.log" >&2; die "\`$*\` failed"; }; }
+fedwatt() { "$bin/fedwatt" --tls-dir "$certs" "$@" 9>&-; }
+[ -f "$certs/ca.pem" ] && fedwatt doctor --json 2>/dev/null | grep -q '"failure"' &&
+  fedwatt doctor --json 2>/dev/null | grep -q 'has expired' && rm -rf "$certs"
+if [ ! -f "$certs/owner.pub" ]; then
+  rm -rf "$certs"
+  quietly "$bin/fedwatt" certs init --dir "$certs"
+  quietly "$bin/fedwatt" certs issue --dir "$certs" --role evaluator --id evaluator --days 365
+fi
+for ((i = 0; i < clients; i++)); do
+  [ -f "$certs/client-$i.pem" ] ||
+    quietly "$bin/fedwatt" certs issue --dir "$certs" --id "client-$i" --days 365
+done
+quietly "$bin/fedwatt-torch" new mcmahan-cnn -o "$dir/model.fwb" --seed 1 --key "$certs/owner.key"
+
+say "starting the coordinator and $clients clients (logs in $logs)"
+"$bin/fedwatt-coordinator" --listen "127.0.0.1:$port" --data-dir "$dir/data" --tls-dir "$certs" \
+  --port-file "$dir/port" >"$logs/coordinator.log" 2>&1 9>&- &
+coordinator=$!
+pids+=("$coordinator")
+rm -f "$dir/port"
+for ((tries = 0; tries < 200; tries++)); do
+  [ -s "$dir/port" ] && break
+  kill -0 "$coordinator" 2>/dev/null || { cat "$logs/coordinator.log" >&2; die "the coordinator did not start"; }
+  sleep 0.05
+done
+[ -s "$dir/port" ] || die "the coordinator did not get ready within 10 s; see $logs/coordinator.log"
+server=127.0.0.1:$(cat "$dir/port")
+
+agent() { # identity, arguments
+  local id=$1
+  shift
+  "$bin/fedwatt-client" --server "$server" --ca "$certs/ca.pem" --cert "$certs/$id.pem" \
+    --key "$certs/$id.key" --trusted-key "$certs/owner.pub" --state-dir "$dir/clients/$id" \
+    "$@" >"$logs/$id.log" 2>&1 9>&- &
+  pids+=($!)
+}
+for ((i = 0; i < clients; i++)); do
+  agent "client-$i" --dataset \
+    "fashion-mnist=idx:$data?partition=dirichlet&alpha=$alpha&clients=$clients&client=$i&examples=$examples&seed=1"
+done
+agent evaluator --role evaluator --dataset "fashion-mnist-test=idx:$data?split=test"
+
+run=(fedwatt --server "$server" run "$root/deploy/quickstart/job.toml" --bundle "$dir/model.fwb"
+  --set "rounds=$rounds" --set "round.goal=$clients" --report "$dir/report.json")
+code=0
+if [ "$json" = 1 ]; then
+  "${run[@]}" --json >"$logs/events.jsonl" || code=$?
+else
+  "${run[@]}" || code=$?
+fi
+if [ "$code" != 0 ]; then
+  [ "$code" = 130 ] || tail -n 5 "$logs"/*.log >&2
+  exit "$code"
+fi
+fedwatt --server "$server" export quickstart -o "$dir/model.pt" >>"$logs/setup.log"
+if [ "$json" = 1 ]; then
+  cat "$dir/report.json"
+else
+  echo "  model          $dir/model.pt (torch.jit.load opens it)"
+fi

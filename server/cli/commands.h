@@ -1,0 +1,77 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "server/cli/context.h"
+
+// One function per command of `fedwatt`; each prints its result or error and gives the exit code
+// (exit_codes.h).
+namespace fedwatt::cli {
+
+struct RunOptions {
+  std::string job_file;
+  std::vector<std::string> set;
+  std::string bundle;      // replaces model.bundle
+  std::string key;         // signs the bundle
+  std::string request_id;  // the same one gives the same job; empty: a new one
+  std::string report;      // file for the report
+  bool detach = false;
+};
+int RunJob(const Context& context, const RunOptions& options);
+
+struct WatchOptions {
+  std::string job;
+  std::string report;
+};
+int WatchJob(const Context& context, const WatchOptions& options);
+
+int ListJobs(const Context& context, bool all);
+
+struct StopOptions {
+  std::string job;
+  std::string reason;
+};
+int StopJob(const Context& context, const StopOptions& options);
+int ResumeJob(const Context& context, const std::string& job);
+
+struct ReportOptions {
+  std::string job;
+  std::string output;  // JSON; empty: a table on standard output
+};
+int ReportJob(const Context& context, const ReportOptions& options);
+
+struct ExportOptions {
+  std::string job;
+  std::string version = "last";
+  std::string output = "model.pt";  // .pt: TorchScript, by fedwatt-torch; .fwb: a bundle
+  std::string torch_tool;           // path of fedwatt-torch; empty: beside this program, else PATH
+};
+int ExportModel(const Context& context, const ExportOptions& options);
+
+struct CertsInitOptions {
+  std::string dir = "certs";
+  std::vector<std::string> hosts;  // more names and addresses of the coordinator
+  int64_t valid_days = 365;
+};
+int InitCerts(const Context& context, const CertsInitOptions& options);
+
+struct CertsIssueOptions {
+  std::string dir = "certs";
+  std::string role = "client";
+  std::string id;            // with count: the prefix
+  uint32_t count = 0;        // 0: one certificate called `id`
+  int64_t valid_days = 90;
+  bool replace = false;
+};
+int IssueCerts(const Context& context, const CertsIssueOptions& options);
+int RevokeCert(const Context& context, const std::string& dir, const std::string& what);
+int ShowKeys(const Context& context, const std::string& dir, const std::string& name);
+
+struct DoctorOptions {
+  std::string data_dir;  // of a coordinator on this machine; empty: not checked
+  std::string listen;    // a port that a coordinator is to use; empty: not checked
+};
+int Doctor(const Context& context, const DoctorOptions& options);
+
+}  // namespace fedwatt::cli

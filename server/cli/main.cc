@@ -1,0 +1,207 @@
+// fedwatt: the operator's command line.
+
+#include <algorithm>
+#include <functional>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "CLI/CLI.hpp"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/signals.h"
+#include "common/base/suggest.h"
+#include "common/base/version.h"
+#include "common/transport/grpc_log.h"
+#include "server/cli/commands.h"
+#include "server/cli/exit_codes.h"
+
+namespace fedwatt::cli {
+namespace {
+
+constexpr char kExitCodes[] =
+    "Exit codes: 0 done; 1 the job failed or was stopped, or doctor found a failure; 2 wrong flags\n"
+    "or job file; 3 no coordinator answers; 4 not allowed or not trusted; 5 not found; 6 any other\n"
+    "error; 130 interrupted.";
+
+// What the chosen command will do once the flags are read.
+using Action = std::function<int(const Context&)>;
+
+void AddJobCommands(CLI::App& app, Action* action) {
+  auto run = std::make_shared<RunOptions>();
+  CLI::App* command = app.add_subcommand("run", "Submits a job and shows it until it has ended");
+  command->footer("Example: fedwatt run job.toml --key certs/owner.key --set round.goal=4");
+  command->add_option("job", run->job_file, "Job file (docs/job-file.md)")->required();
+  command->add_option("--set", run->set, "KEY=VALUE: replaces a key of the job file; repeatable");
+  command->add_option("--bundle", run->bundle, "Model bundle, instead of the job file's");
+  command->add_option("--key", run->key, "Job owner's secret key: signs the bundle");
+  command->add_option("--request-id", run->request_id, "The same id gives the same job: safe to repeat");
+  command->add_option("--report", run->report, "Writes the job's report (JSON) here at the end");
+  command->add_flag("-d,--detach", run->detach, "Submits and returns");
+  command->callback([=] { *action = [=](const Context& c) { return RunJob(c, *run); }; });
+
+  auto all = std::make_shared<bool>(false);
+  command = app.add_subcommand("list", "Lists the jobs");
+  command->footer("Example: fedwatt list --all");
+  command->add_flag("-a,--all", *all, "Also those that have ended");
+  command->callback([=] { *action = [=](const Context& c) { return ListJobs(c, *all); }; });
+
+  auto watch = std::make_shared<WatchOptions>();
+  command = app.add_subcommand("watch", "Shows a job until it has ended; Ctrl-C leaves it running");
+  command->footer("Example: fedwatt watch quickstart-1 --report report.json");
+  command->add_option("job", watch->job, "Id, or name if unique")->required();
+  command->add_option("--report", watch->report, "Writes the job's report (JSON) here at the end");
+  command->callback([=] { *action = [=](const Context& c) { return WatchJob(c, *watch); }; });
+
+  auto stop = std::make_shared<StopOptions>();
+  command = app.add_subcommand("stop", "Stops a job; what it has committed stays");
+  command->footer("Example: fedwatt stop quickstart-1 --reason \"wrong data\"");
+  command->add_option("job", stop->job, "Id, or name if unique")->required();
+  command->add_option("--reason", stop->reason, "Kept with the job");
+  command->callback([=] { *action = [=](const Context& c) { return StopJob(c, *stop); }; });
+
+  auto resume = std::make_shared<std::string>();
+  command = app.add_subcommand("resume", "Goes on with a stopped job");
+  command->footer("Example: fedwatt resume quickstart-1");
+  command->add_option("job", *resume, "Id, or name if unique")->required();
+  command->callback([=] { *action = [=](const Context& c) { return ResumeJob(c, *resume); }; });
+}
+
+void AddResultCommands(CLI::App& app, Action* action) {
+  auto report = std::make_shared<ReportOptions>();
+  CLI::App* command = app.add_subcommand("report", "Shows every round of a job");
+  command->footer("Example: fedwatt report quickstart-1 -o report.json");
+  command->add_option("job", report->job, "Id, or name if unique")->required();
+  command->add_option("-o,--output", report->output, "Also writes the report here, as JSON");
+  command->callback([=] { *action = [=](const Context& c) { return ReportJob(c, *report); }; });
+
+  auto save = std::make_shared<ExportOptions>();
+  command = app.add_subcommand("export", "Writes a job's model to a file");
+  command->footer("Example: fedwatt export quickstart-1 --version best -o model.pt");
+  command->add_option("job", save->job, "Id, or name if unique")->required();
+  command->add_option("--version", save->version, "last, best, or a round's number")
+      ->capture_default_str();
+  command->add_option("-o,--output", save->output, "FILE.pt (TorchScript) or FILE.fwb (bundle)")
+      ->capture_default_str();
+  command->add_option("--torch-tool", save->torch_tool, "Path of fedwatt-torch, for FILE.pt");
+  command->callback([=] { *action = [=](const Context& c) { return ExportModel(c, *save); }; });
+
+  auto doctor = std::make_shared<DoctorOptions>();
+  command = app.add_subcommand(
+      "doctor", "Looks at certificates, coordinator, versions, clock, ports, disk and meters");
+  command->footer("Example: fedwatt doctor --data-dir /var/lib/fedwatt --listen 0.0.0.0:7443");
+  command->add_option("--data-dir", doctor->data_dir, "Data folder of a coordinator of this machine");
+  command->add_option("--listen", doctor->listen, "HOST:PORT that a coordinator is to use here");
+  command->callback([=] { *action = [=](const Context& c) { return Doctor(c, *doctor); }; });
+}
+
+void AddCertsCommands(CLI::App& app, Action* action) {
+  CLI::App* certs = app.add_subcommand("certs", "Makes, issues and revokes certificates and keys");
+  certs->require_subcommand(1);
+
+  auto init = std::make_shared<CertsInitOptions>();
+  CLI::App* command = certs->add_subcommand(
+      "init", "Makes an authority, coordinator and operator certificates, and a job-owner key");
+  command->footer("Example: fedwatt certs init --dir certs --host fl.example.org");
+  command->add_option("--dir", init->dir, "Folder")->capture_default_str();
+  command->add_option("--host", init->hosts, "Name or address of the coordinator; repeatable");
+  command->add_option("--days", init->valid_days, "Validity")->capture_default_str()->check(CLI::Range(1, 3650));
+  command->callback([=] { *action = [=](const Context& c) { return InitCerts(c, *init); }; });
+
+  auto issue = std::make_shared<CertsIssueOptions>();
+  command = certs->add_subcommand("issue", "Issues certificates, for a client unless told otherwise");
+  command->footer("Example: fedwatt certs issue --id phone --count 100");
+  command->add_option("--dir", issue->dir, "Folder with the authority")->capture_default_str();
+  command->add_option("--role", issue->role, "client, evaluator, operator or coordinator")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"client", "evaluator", "operator", "coordinator"}));
+  command->add_option("--id", issue->id, "Identity; with --count the part before -0, -1, ...");
+  command->add_option("--count", issue->count, "How many");
+  command->add_option("--days", issue->valid_days, "Validity")->capture_default_str()->check(CLI::Range(1, 3650));
+  command->add_flag("--replace", issue->replace, "Renews certificates that exist");
+  command->callback([=] { *action = [=](const Context& c) { return IssueCerts(c, *issue); }; });
+
+  auto dir = std::make_shared<std::string>("certs");
+  auto what = std::make_shared<std::string>();
+  command = certs->add_subcommand("revoke", "Shuts out an identity or one certificate");
+  command->footer("Example: fedwatt certs revoke client-3");
+  command->add_option("what", *what, "Identity URI, fingerprint, or name of a certificate in the folder")
+      ->required();
+  command->add_option("--dir", *dir, "Folder with revoked.txt")->capture_default_str();
+  command->callback([=] { *action = [=](const Context& c) { return RevokeCert(c, *dir, *what); }; });
+
+  auto name = std::make_shared<std::string>("owner");
+  command = certs->add_subcommand("keys", "Shows a job-owner key, and makes it if there is none");
+  command->footer("Example: fedwatt certs keys --name team-b");
+  command->add_option("--dir", *dir, "Folder")->capture_default_str();
+  command->add_option("--name", *name, "Of the key")->capture_default_str();
+  command->callback([=] { *action = [=](const Context& c) { return ShowKeys(c, *dir, *name); }; });
+}
+
+void AddGlobalFlags(CLI::App& app, Context* context) {
+  app.add_option("--server", context->server, "HOST:PORT of the coordinator")
+      ->envname("FEDWATT_SERVER")
+      ->capture_default_str();
+  app.add_option("--tls-dir", context->tls_dir, "Folder with ca.pem and the operator's certificate")
+      ->envname("FEDWATT_TLS_DIR")
+      ->capture_default_str();
+  app.add_option("--as", context->tls_name, "NAME of NAME.pem and NAME.key in it")
+      ->capture_default_str();
+  app.add_flag("--insecure", context->insecure, "Without TLS; loopback only, for tests");
+  app.add_flag("--json", context->json, "Machine-readable output on standard output");
+}
+
+// CLI11 says "a subcommand is required" for a misspelt one; the user wants to know the nearest.
+bool NamesUnknownCommand(const CLI::App& app, int argc, char** argv) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    const CLI::Option* flag = app.get_option_no_throw(word);
+    if (flag != nullptr && flag->get_items_expected_max() > 0) ++i;  // its value
+    if (!word.empty() && word[0] == '-') continue;
+    if (std::find(names.begin(), names.end(), word) != names.end()) return false;
+    std::cerr << "error: unknown command \"" << word << "\"" << DidYouMean(word, names)
+              << "; `fedwatt --help` lists them" << std::endl;
+    return true;
+  }
+  return false;
+}
+
+int Main(int argc, char** argv) {
+  ConfigureLogging({.level = LogLevel::kWarning});
+  RouteGrpcLog();
+  const SystemClock clock;
+  const auto shutdown = ShutdownSignal::Install();
+  if (!shutdown.ok()) {
+    std::cerr << "error: " << shutdown.status().message() << std::endl;
+    return kError;
+  }
+  Context context;
+  context.clock = &clock;
+  context.shutdown = shutdown->get();
+
+  CLI::App app{"fedwatt: federated learning that accounts for its joules", "fedwatt"};
+  app.set_version_flag("--version", std::string("fedwatt ") + kVersion);
+  app.require_subcommand(1);
+  app.fallthrough();  // global flags may stand behind the command
+  app.footer(kExitCodes);
+  Action action;
+  AddGlobalFlags(app, &context);
+  AddJobCommands(app, &action);
+  AddResultCommands(app, &action);
+  AddCertsCommands(app, &action);
+  if (NamesUnknownCommand(app, argc, argv)) return kUsage;
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kOk : kUsage;
+  }
+  return action(context);
+}
+
+}  // namespace
+}  // namespace fedwatt::cli
+
+int main(int argc, char** argv) { return fedwatt::cli::Main(argc, argv); }
