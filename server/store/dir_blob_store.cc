@@ -82,11 +82,9 @@ class DirBlobStore final : public BlobStore {
   explicit DirBlobStore(std::shared_ptr<Folder> folder) : folder_(std::move(folder)) {}
 
   absl::StatusOr<std::unique_ptr<BlobWriter>> NewBlob() override {
-    const std::string path =
-        absl::StrCat(folder_->tmp, "/", folder_->next_temporary.fetch_add(1));
+    const std::string path = absl::StrCat(folder_->tmp, "/", folder_->next_temporary.fetch_add(1));
     FW_ASSIGN_OR_RETURN(FileWriter file, FileWriter::Create(path));
-    return std::unique_ptr<BlobWriter>(
-        std::make_unique<DirBlobWriter>(folder_, std::move(file)));
+    return std::unique_ptr<BlobWriter>(std::make_unique<DirBlobWriter>(folder_, std::move(file)));
   }
 
   absl::StatusOr<BlobRef> Put(std::span<const uint8_t> data) override {

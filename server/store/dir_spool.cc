@@ -129,9 +129,8 @@ class DirSpool final : public Spool {
                                                      bounds::kMaxIdLength));
     }
     if (size > bounds::kMaxBlobBytes) {
-      return absl::InvalidArgumentError(absl::StrCat("an upload of ", size,
-                                                     " bytes; the limit is ",
-                                                     bounds::kMaxBlobBytes));
+      return absl::InvalidArgumentError(
+          absl::StrCat("an upload of ", size, " bytes; the limit is ", bounds::kMaxBlobBytes));
     }
     FW_ASSIGN_OR_RETURN(SpoolFilePtr file, index_->Open({assignment_id, sha256, size}));
     return std::unique_ptr<SpoolUpload>(std::make_unique<Upload>(index_, std::move(file)));
@@ -146,8 +145,8 @@ class DirSpool final : public Spool {
                                                       const Digest& sha256) override {
     const SpoolFilePtr file = index_->Find(assignment_id, sha256);
     if (file == nullptr) {
-      return absl::NotFoundError(absl::StrCat("no upload of ", assignment_id, " with SHA-256 ",
-                                              DigestHex(sha256)));
+      return absl::NotFoundError(
+          absl::StrCat("no upload of ", assignment_id, " with SHA-256 ", DigestHex(sha256)));
     }
     auto update = file->Read();
     if (!absl::IsDataLoss(update.status())) return update;
@@ -155,13 +154,9 @@ class DirSpool final : public Spool {
     return absl::NotFoundError(std::string(update.status().message()));
   }
 
-  void Remove(const std::string& assignment_id) override {
-    index_->Remove(assignment_id, nullptr);
-  }
+  void Remove(const std::string& assignment_id) override { index_->Remove(assignment_id, nullptr); }
 
-  void Sweep(const std::function<bool(const std::string&)>& keep) override {
-    index_->Sweep(keep);
-  }
+  void Sweep(const std::function<bool(const std::string&)>& keep) override { index_->Sweep(keep); }
 
   uint64_t bytes_reserved() const override { return index_->reserved(); }
 

@@ -70,9 +70,9 @@ absl::Status NoteParticipation(const JobScope& scope, const std::string& client,
     history->last_loss = metrics.before ? metrics.before : metrics.after;
   }
   if (!metrics.seconds_by_phase.empty()) {
-    history->last_seconds = std::accumulate(
-        metrics.seconds_by_phase.begin(), metrics.seconds_by_phase.end(), 0.0,
-        [](double sum, const auto& phase) { return sum + phase.second; });
+    history->last_seconds =
+        std::accumulate(metrics.seconds_by_phase.begin(), metrics.seconds_by_phase.end(), 0.0,
+                        [](double sum, const auto& phase) { return sum + phase.second; });
   }
   return tables.PutHistory(scope, *history, record.now_ms);
 }

@@ -29,12 +29,13 @@ absl::Status CheckBatch(const std::vector<StoreWrite>& batch, Tables& tables);
 //   ReportAccepted    log; assigned -> reported; history of the client (training); energy pending
 //   ReportRefused     log; assigned -> refused, with the reason; energy wasted
 //   AttemptAbandoned  log; assigned, reported -> abandoned; the attempt's pending energy wasted
-//   RoundCommitted    reported -> committed, assigned -> refused; pending energy useful; the round's
+//   RoundCommitted    reported -> committed, assigned -> refused; pending energy useful; the
+//   round's
 //                     row. Training: the model, the last commit, and the log is compacted.
 //                     Evaluation: log, and its figures are merged into the round's row.
 // A report for an assignment that is closed (or unknown) changes neither it nor the log: only its
-// energy is booked, as wasted. At most bounds::kMaxEnergySamples samples of one assignment are booked, each
-// (phase, source) once, by its first figure. Energy enters the totals with its use.
+// energy is booked, as wasted. At most bounds::kMaxEnergySamples samples of one assignment are
+// booked, each (phase, source) once, by its first figure. Energy enters the totals with its use.
 absl::Status Apply(const StoreWrite& write, Tables& tables);
 
 absl::Status Prune(const RetentionDays& days, int64_t now_ms, Tables& tables);

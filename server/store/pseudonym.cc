@@ -8,9 +8,8 @@ namespace fedwatt {
 
 std::string Pseudonym(const std::string& population_key, const std::string& tenant,
                       const std::string& population, const std::string& subject) {
-  const std::string message =
-      absl::StrCat(tenant.size(), ":", tenant, population.size(), ":", population,
-                   subject.size(), ":", subject);
+  const std::string message = absl::StrCat(tenant.size(), ":", tenant, population.size(), ":",
+                                           population, subject.size(), ":", subject);
   return DigestHex(HmacSha256(AsBytes(population_key), AsBytes(message))).substr(0, 32);
 }
 

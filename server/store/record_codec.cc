@@ -228,8 +228,8 @@ auto Decode(const std::string& bytes, const char* what) -> decltype(FromProto(Me
   }
   auto value = FromProto(message);
   if (value.ok()) return value;
-  return absl::DataLossError(absl::StrCat("a stored ", what, " is not valid: ",
-                                          std::string(value.status().message())));
+  return absl::DataLossError(
+      absl::StrCat("a stored ", what, " is not valid: ", std::string(value.status().message())));
 }
 
 template <typename Message, typename Value>

@@ -170,9 +170,9 @@ absl::Status SpoolFile::Append(uint64_t stream, uint64_t offset, std::span<const
                                                    "; ask for its offset and go on there"));
   }
   if (data.size() > id_.size - held) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the upload of ", id_.assignment_id, " was declared as ", id_.size,
-                     " bytes; ", held, " are there and ", data.size(), " more came"));
+    return absl::InvalidArgumentError(absl::StrCat("the upload of ", id_.assignment_id,
+                                                   " was declared as ", id_.size, " bytes; ", held,
+                                                   " are there and ", data.size(), " more came"));
   }
   if (data.empty()) return absl::OkStatus();
   FW_RETURN_IF_ERROR(HashHeld());

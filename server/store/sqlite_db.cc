@@ -46,8 +46,7 @@ SqliteQuery& SqliteQuery::Bind(std::string_view text) {
 
 SqliteQuery& SqliteQuery::BindBlob(std::string_view bytes) {
   if (error_ == SQLITE_OK) {
-    error_ = sqlite3_bind_blob64(statement_, next_++, bytes.data(), bytes.size(),
-                                 SQLITE_TRANSIENT);
+    error_ = sqlite3_bind_blob64(statement_, next_++, bytes.data(), bytes.size(), SQLITE_TRANSIENT);
   }
   return *this;
 }
@@ -95,9 +94,9 @@ bool SqliteQuery::IsNull(int column) const {
 
 absl::StatusOr<std::unique_ptr<SqliteDb>> SqliteDb::Open(const std::string& path) {
   sqlite3* handle = nullptr;
-  const int code = sqlite3_open_v2(
-      path.c_str(), &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
-      nullptr);
+  const int code =
+      sqlite3_open_v2(path.c_str(), &handle,
+                      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
   std::unique_ptr<SqliteDb> db(new SqliteDb(path, handle));
   if (code != SQLITE_OK) return db->Error(code);
   sqlite3_extended_result_codes(handle, 1);

@@ -90,7 +90,8 @@ CREATE TABLE models (
 static_assert(std::size(kSteps) == kSchemaVersion);
 
 absl::StatusOr<int64_t> ReadVersion(SqliteDb& db) {
-  FW_RETURN_IF_ERROR(db.Exec("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)"));
+  FW_RETURN_IF_ERROR(
+      db.Exec("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)"));
   SqliteQuery query = db.Query("SELECT version FROM schema_version");
   FW_ASSIGN_OR_RETURN(const bool found, query.Step());
   return found ? query.Int(0) : 0;

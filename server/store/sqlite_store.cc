@@ -148,9 +148,8 @@ absl::Status SqliteStore::CommitTogether(std::deque<Change>::iterator begin,
 
 absl::Status SqliteStore::ForgetClient(const std::string& tenant, const std::string& population,
                                        const std::string& client) {
-  return ApplyAndWait([=](Tables& tables) {
-    return tables.ForgetClient(tenant, population, client);
-  });
+  return ApplyAndWait(
+      [=](Tables& tables) { return tables.ForgetClient(tenant, population, client); });
 }
 
 absl::Status SqliteStore::Prune(const RetentionDays& days, int64_t now_ms) {

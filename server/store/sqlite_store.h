@@ -67,8 +67,7 @@ class SqliteStore final : public Store {
   absl::Status ApplyAndWait(std::function<absl::Status(Tables&)> apply);
   void WriteLoop();
   void CommitGroup(std::deque<Change>& group);
-  absl::Status CommitTogether(std::deque<Change>::iterator begin,
-                              std::deque<Change>::iterator end);
+  absl::Status CommitTogether(std::deque<Change>::iterator begin, std::deque<Change>::iterator end);
 
   template <typename Result>
   absl::StatusOr<Result> Read(const std::function<absl::StatusOr<Result>(Tables&)>& read);
@@ -76,8 +75,8 @@ class SqliteStore final : public Store {
   const FileLock lock_;
   const uint32_t max_queued_;
 
-  const std::unique_ptr<SqliteDb> writer_;        // used by thread_ only
-  const std::unique_ptr<Tables> writer_tables_;   // likewise
+  const std::unique_ptr<SqliteDb> writer_;       // used by thread_ only
+  const std::unique_ptr<Tables> writer_tables_;  // likewise
 
   Mutex read_mutex_;
   const std::unique_ptr<SqliteDb> reader_ ABSL_PT_GUARDED_BY(read_mutex_);

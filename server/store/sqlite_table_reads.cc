@@ -54,12 +54,11 @@ absl::StatusOr<std::vector<LogRecord>> SqliteTables::LoadLog(const JobScope& sco
 }
 
 absl::StatusOr<std::optional<RoundCommitted>> SqliteTables::LastCommit(const JobScope& scope) {
-  FW_ASSIGN_OR_RETURN(
-      std::vector<LogRecord> records,
-      DecodeAll(BindScope(db_->Query("SELECT record FROM commits WHERE tenant = ? "
-                                     "AND population = ? AND job = ?"),
-                          scope),
-                &DecodeLogRecord));
+  FW_ASSIGN_OR_RETURN(std::vector<LogRecord> records,
+                      DecodeAll(BindScope(db_->Query("SELECT record FROM commits WHERE tenant = ? "
+                                                     "AND population = ? AND job = ?"),
+                                          scope),
+                                &DecodeLogRecord));
   if (records.empty()) return std::optional<RoundCommitted>();
   return std::optional<RoundCommitted>(std::get<RoundCommitted>(std::move(records.front())));
 }
@@ -67,11 +66,11 @@ absl::StatusOr<std::optional<RoundCommitted>> SqliteTables::LastCommit(const Job
 absl::StatusOr<std::optional<AssignmentRecord>> SqliteTables::GetAssignment(const JobScope& scope,
                                                                             const RoundKey& key,
                                                                             uint32_t index) {
-  SqliteQuery query = BindAttempt(
-      db_->Query("SELECT client, state, reason FROM assignments WHERE tenant = ? "
-                 "AND population = ? AND job = ? AND evaluation = ? AND round = ? "
-                 "AND attempt = ? AND idx = ?"),
-      scope, key);
+  SqliteQuery query =
+      BindAttempt(db_->Query("SELECT client, state, reason FROM assignments WHERE tenant = ? "
+                             "AND population = ? AND job = ? AND evaluation = ? AND round = ? "
+                             "AND attempt = ? AND idx = ?"),
+                  scope, key);
   FW_ASSIGN_OR_RETURN(const bool found, query.Bind(static_cast<int64_t>(index)).Step());
   if (!found) return std::optional<AssignmentRecord>();
   AssignmentRecord assignment;

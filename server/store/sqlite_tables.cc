@@ -147,11 +147,11 @@ absl::StatusOr<std::vector<EnergySample>> SqliteTables::SettleEnergy(const JobSc
                                                                      EnergyUse use) {
   std::vector<EnergySample> settled;
   // What totals need of a sample.
-  SqliteQuery query = BindAttempt(
-      db_->Query("SELECT source, quality, scope, phase, energy_uj FROM energy "
-                 "WHERE tenant = ? AND population = ? AND job = ? AND evaluation = ? "
-                 "AND round = ? AND attempt = ? AND \"use\" = 1"),
-      scope, key);
+  SqliteQuery query =
+      BindAttempt(db_->Query("SELECT source, quality, scope, phase, energy_uj FROM energy "
+                             "WHERE tenant = ? AND population = ? AND job = ? AND evaluation = ? "
+                             "AND round = ? AND attempt = ? AND \"use\" = 1"),
+                  scope, key);
   for (;;) {
     FW_ASSIGN_OR_RETURN(const bool row, query.Step());
     if (!row) break;
@@ -163,13 +163,12 @@ absl::StatusOr<std::vector<EnergySample>> SqliteTables::SettleEnergy(const JobSc
     if (!query.IsNull(4)) sample.energy_uj = query.Int(4);
   }
   if (settled.empty()) return settled;
-  FW_RETURN_IF_ERROR(
-      BindAttempt(db_->Query("UPDATE energy SET \"use\" = ?7 WHERE tenant = ?1 "
-                             "AND population = ?2 AND job = ?3 AND evaluation = ?4 "
-                             "AND round = ?5 AND attempt = ?6 AND \"use\" = 1"),
-                  scope, key)
-          .Bind(static_cast<int64_t>(use))
-          .Run());
+  FW_RETURN_IF_ERROR(BindAttempt(db_->Query("UPDATE energy SET \"use\" = ?7 WHERE tenant = ?1 "
+                                            "AND population = ?2 AND job = ?3 AND evaluation = ?4 "
+                                            "AND round = ?5 AND attempt = ?6 AND \"use\" = 1"),
+                                 scope, key)
+                         .Bind(static_cast<int64_t>(use))
+                         .Run());
   return settled;
 }
 

@@ -38,7 +38,7 @@ class Tables {
 
   // ---- jobs
   virtual absl::StatusOr<std::optional<JobScope>> FindJob(const std::string& job) = 0;
-  virtual absl::Status PutJob(const JobRecord& job) = 0;  // inserts or replaces
+  virtual absl::Status PutJob(const JobRecord& job) = 0;          // inserts or replaces
   virtual absl::StatusOr<std::vector<JobRecord>> LoadJobs() = 0;  // by time of creation, id
 
   // ---- the log

@@ -37,8 +37,8 @@ TEST(BookSamples, BelievesAPlausibleSampleAsItIs) {
 }
 
 TEST(BookSamples, BelievesZeroJoulesAndTheGreatestFigure) {
-  const Booking booking = BookSamples({Sample("rapl", Phase::kTrain, 0),
-                                       Sample("rapl", Phase::kUpload, kMaxSampleEnergyUj)});
+  const Booking booking = BookSamples(
+      {Sample("rapl", Phase::kTrain, 0), Sample("rapl", Phase::kUpload, kMaxSampleEnergyUj)});
   EXPECT_EQ(booking.samples[0].energy_uj, 0);
   EXPECT_EQ(booking.samples[1].energy_uj, kMaxSampleEnergyUj);
   EXPECT_THAT(booking.flags, IsEmpty());
@@ -69,19 +69,20 @@ EnergySample With(const std::function<void(EnergySample&)>& change) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, ImplausibleSample,
-    testing::Values(
-        std::make_pair("energy_uj = -1", With([](auto& s) { s.energy_uj = -1; })),
-        std::make_pair("energy_uj = 1000000000000001",
-                       With([](auto& s) { s.energy_uj = kMaxSampleEnergyUj + 1; })),
-        std::make_pair("sigma_uj", With([](auto& s) { s.sigma_uj = -7; })),
-        std::make_pair("machine_energy_uj", With([](auto& s) {
-                         s.machine_energy_uj = std::numeric_limits<int64_t>::min();
-                       })),
-        std::make_pair("duration_us", With([](auto& s) { s.duration_us = -1; })),
-        std::make_pair("coverage = nan", With([](auto& s) { s.coverage = std::nan(""); })),
-        std::make_pair("coverage = 1.5", With([](auto& s) { s.coverage = 1.5; })),
-        std::make_pair("quality unavailable",
-                       With([](auto& s) { s.quality = EnergyQuality::kUnavailable; }))));
+    testing::Values(std::make_pair("energy_uj = -1", With([](auto& s) { s.energy_uj = -1; })),
+                    std::make_pair("energy_uj = 1000000000000001",
+                                   With([](auto& s) { s.energy_uj = kMaxSampleEnergyUj + 1; })),
+                    std::make_pair("sigma_uj", With([](auto& s) { s.sigma_uj = -7; })),
+                    std::make_pair("machine_energy_uj", With([](auto& s) {
+                                     s.machine_energy_uj = std::numeric_limits<int64_t>::min();
+                                   })),
+                    std::make_pair("duration_us", With([](auto& s) { s.duration_us = -1; })),
+                    std::make_pair("coverage = nan",
+                                   With([](auto& s) { s.coverage = std::nan(""); })),
+                    std::make_pair("coverage = 1.5", With([](auto& s) { s.coverage = 1.5; })),
+                    std::make_pair("quality unavailable", With([](auto& s) {
+                                     s.quality = EnergyQuality::kUnavailable;
+                                   }))));
 
 TEST(BookSamples, AFigureThatIsMissingIsUnavailableWhateverTheClaimedQuality) {
   const Booking booking = BookSamples({Sample("rapl", Phase::kTrain, std::nullopt)});

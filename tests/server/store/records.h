@@ -142,8 +142,12 @@ inline RoundSummary MakeSummary(const RoundKey& key) {
 inline AppendLog Committed(const RoundKey& key) {
   RoundCommitted record;
   record.key = key;
-  record.model = {"cnn", key.round, DigestOf("model" + std::to_string(key.round)),
-                  DigestOf("model" + std::to_string(key.round - 1)), key.job, "a"};
+  record.model = {"cnn",
+                  key.round,
+                  DigestOf("model" + std::to_string(key.round)),
+                  DigestOf("model" + std::to_string(key.round - 1)),
+                  key.job,
+                  "a"};
   record.strategy_state = DigestOf("strategy");
   record.rng_counter = 7;
   record.summary = MakeSummary(key);
