@@ -21,14 +21,15 @@ struct EnergySample {
   EnergyQuality quality = EnergyQuality::kUnavailable;
   EnergyScope scope = EnergyScope::kProcess;
   Phase phase = Phase::kTrain;
-  std::optional<int64_t> energy_uj;          // microjoules
-  std::optional<int64_t> sigma_uj;           // one standard deviation
+  std::optional<int64_t> energy_uj;  // microjoules
+  std::optional<int64_t> sigma_uj;   // one standard deviation
   bool idle_subtracted = false;
-  double coverage = 0;                       // share of the window the meter saw, 0..1
+  double coverage = 0;  // share of the window the meter saw, 0..1
   int64_t duration_us = 0;
-  uint64_t bytes = 0;                        // moved during the phase
-  std::optional<int64_t> machine_energy_uj;  // the whole machine's, where energy_uj is a share of it
-  std::string reason;                        // why there is no figure, where there is none
+  uint64_t bytes = 0;  // moved during the phase
+  std::optional<int64_t>
+      machine_energy_uj;  // the whole machine's, where energy_uj is a share of it
+  std::string reason;     // why there is no figure, where there is none
 };
 
 }  // namespace fedwatt

@@ -91,9 +91,9 @@ struct JobSpec {
   } retention;
 
   struct Bounds {
-    double max_abs_delta = 64;     // B of law 5
-    uint64_t max_weight = 100'000; // W
-    double max_update_norm = 0;    // 0: no clipping
+    double max_abs_delta = 64;      // B of law 5
+    uint64_t max_weight = 100'000;  // W
+    double max_update_norm = 0;     // 0: no clipping
   } bounds;
 
   uint32_t telemetry_level = 1;

@@ -28,8 +28,8 @@ struct EnergyTotal {
 
 struct MetricSummary {
   uint64_t examples = 0;
-  std::optional<double> loss;      // mean per example
-  std::optional<double> accuracy;  // 0..1
+  std::optional<double> loss;           // mean per example
+  std::optional<double> accuracy;       // 0..1
   std::map<std::string, double> named;  // mean weighted by examples
 };
 

@@ -68,7 +68,7 @@ struct UpdateLayout {
   };
   std::vector<Piece> trainable;
   std::vector<Piece> buffers;
-  uint64_t coordinates = 0;   // of the delta
+  uint64_t coordinates = 0;  // of the delta
   uint64_t buffer_bytes = 0;
 };
 
