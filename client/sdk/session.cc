@@ -312,6 +312,7 @@ void SessionCore::Follow(const std::string& address) {
 void SessionCore::RetryLater(const absl::Status& status) {
   SessionEvent event{SessionEventKind::kWaiting};
   event.assignment_id = active_;
+  event.status = status;
   if (IsTransient(status) || (!active_.empty() && !IsDenied(status))) {
     event.text = StatusText(status);
     event.delay_ms = std::max(backoff_.NextMs(), backoff_.Spread(RetryAfterMs(status).value_or(0)));

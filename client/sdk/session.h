@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "client/sdk/assignment_check.h"
 #include "client/sdk/backoff.h"
@@ -80,6 +81,7 @@ struct SessionEvent {
   uint64_t bytes = 0;
   uint64_t total_bytes = 0;
   Outcome outcome = Outcome::kPending;
+  absl::Status status;  // of what made it wait, where that was an error
   const Assignment* assignment = nullptr;
   const Report* report = nullptr;
 

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+// The command line of fedwatt-client, and its configuration file: TOML with the flags' long names
+// as keys (`server = "10.0.0.7:7443"`, `dataset = ["a=idx:/d", "b=csv:/e.csv"]`); flags win.
+namespace fedwatt::client {
+
+struct ClientConfig {
+  std::string server = "localhost:7443";
+
+  std::string tls_dir;   // with ca.pem, NAME.pem, NAME.key
+  std::string tls_name;  // NAME; empty: the only one in the folder
+  std::string cert;      // instead of the folder: three files
+  std::string key;
+  std::string ca;
+  std::string insecure_subject;  // no TLS, loopback only
+
+  std::string state_dir = "fedwatt-client-state";
+  uint64_t cache_limit_bytes = uint64_t{2} << 30;
+  bool no_sync = false;
+
+  std::vector<std::string> trusted_keys;  // files
+  std::vector<std::string> datasets;
+  std::map<std::string, std::string> labels;
+  std::string tenant = "default";
+  std::string population = "default";
+  std::string role;  // empty: the certificate's
+  std::string device_class;
+  std::string app_version;
+
+  std::string trainer = "torch";
+  std::string worker_path;  // empty: beside this program
+  std::string device = "auto";
+  uint64_t memory_limit_bytes = 0;  // 0: the trainer's default
+  std::string meter = "auto";
+  double watts_per_core = 0;  // calibration of the estimate; 0: default
+
+  uint64_t once = 0;            // exit after so many assignments
+  double exit_when_idle_s = 0;  // 0: never
+  bool check = false;
+  bool log_json = false;
+  std::string log_level = "info";
+};
+
+struct ParsedCommandLine {
+  std::optional<int> exit_code;  // set: print `text` (an error, help or version) and end with it
+  std::string text;
+  ClientConfig config;
+};
+
+// `args` without the program's name. Never throws.
+ParsedCommandLine ParseCommandLine(std::vector<std::string> args);
+
+}  // namespace fedwatt::client
