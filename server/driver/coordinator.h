@@ -24,9 +24,9 @@ namespace fedwatt {
 
 struct CoordinatorOptions {
   std::string version;
-  std::string population_key;            // secret; for pseudonyms
-  int64_t long_poll_max_ms = 25'000;     // shorter than NAT and load-balancer time-outs
-  int64_t retry_after_ms = 10'000;       // pace steering: base of every rejection's retry_after
+  std::string population_key;         // secret; for pseudonyms
+  int64_t long_poll_max_ms = 25'000;  // shorter than NAT and load-balancer time-outs
+  int64_t retry_after_ms = 10'000;    // pace steering: base of every rejection's retry_after
   uint32_t max_jobs = 1000;
   uint32_t max_waiting_clients = 100'000;
   uint32_t fold_threads = 2;
@@ -112,12 +112,14 @@ class Coordinator {
                                             const std::string& request_id) = 0;
   virtual std::vector<JobView> ListJobs(bool all) = 0;
   virtual absl::StatusOr<JobView> GetJob(const std::string& id_or_name) = 0;
-  // Calls `on_update` on the executor: a snapshot at once, then each change, until the job has ended
-  // or Unwatch. Slow watchers get the newest snapshot; committed rounds are never dropped.
-  virtual absl::StatusOr<uint64_t> WatchJob(const std::string& id_or_name, uint64_t after_sequence,
-                                            std::function<void(const JobUpdate&, bool last)> on_update) = 0;
+  // Calls `on_update` on the executor: a snapshot at once, then each change, until the job has
+  // ended or Unwatch. Slow watchers get the newest snapshot; committed rounds are never dropped.
+  virtual absl::StatusOr<uint64_t> WatchJob(
+      const std::string& id_or_name, uint64_t after_sequence,
+      std::function<void(const JobUpdate&, bool last)> on_update) = 0;
   virtual void Unwatch(uint64_t id) = 0;
-  virtual absl::StatusOr<JobView> StopJob(const std::string& id_or_name, const std::string& reason) = 0;
+  virtual absl::StatusOr<JobView> StopJob(const std::string& id_or_name,
+                                          const std::string& reason) = 0;
   virtual absl::StatusOr<JobView> ResumeJob(const std::string& id_or_name) = 0;
   // Writes a bundle file with the tensors of `version` ("best", "last", a round) to `path`.
   virtual absl::Status ExportModel(const std::string& id_or_name, const std::string& version,

@@ -1,0 +1,71 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "server/aggregators/aggregator.h"
+#include "server/driver/attempt_board.h"
+#include "server/driver/blob_references.h"
+#include "server/driver/round_metrics.h"
+#include "server/round/round.h"
+#include "server/store/store.h"
+
+// One attempt at one round, as its job's executor sees it: the state machine and what belongs to
+// its assignments. Data only; the job driver acts.
+namespace fedwatt {
+
+using ReplyDone = absl::AnyInvocable<void(absl::StatusOr<ReportReply>)>;
+
+// A report past the intake's checks, on its way through the round.
+struct IncomingReport {
+  AssignmentName name;
+  Report report;           // without inline bytes
+  double clip_factor = 1;
+  absl::Status verdict;    // not OK: the work is of no use, for this reason
+  ReplyDone done;
+};
+
+struct AcceptedReport {
+  Report report;
+  double clip_factor = 1;
+  bool durable = false;
+};
+
+struct Attempt {
+  Attempt(RoundKey key, RoundLimits limits) : round(std::move(key), limits) {}
+
+  const RoundKey& key() const { return round.key(); }
+
+  Round round;
+  int64_t began_ms = 0;
+  // ---- from the selection on
+  std::vector<std::string> claimed;
+  std::shared_ptr<const AttemptFacts> facts;
+  std::unordered_map<std::string, uint32_t> index_by_client;
+  std::vector<double> inclusion;
+  std::string selector_state;  // after the selection
+  // ---- reports
+  std::optional<IncomingReport> incoming;  // of the event being stepped
+  std::vector<std::optional<AcceptedReport>> accepted;      // by index
+  std::multimap<uint32_t, ReplyDone> repeats;  // of reports that are not durable yet
+  RoundMetrics wasted;
+  uint32_t late = 0;
+  // ---- the sum
+  std::shared_ptr<Aggregator> aggregator;
+  uint32_t unsettled = 0;  // accepted reports that are not durable or not folded yet
+  bool aggregate_wanted = false;
+  // ---- the commit
+  std::shared_ptr<BlobReferences::WriteScope> writing;
+  Digest strategy_state{};
+  Digest saved_selector_state{};
+  std::string strategy_text;  // what strategy_state is the hash of
+};
+
+}  // namespace fedwatt

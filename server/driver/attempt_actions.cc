@@ -1,0 +1,270 @@
+// From an event to the round's actions, up to the assignments.
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/bounds.h"
+#include "common/base/bytes.h"
+#include "common/base/log.h"
+#include "common/base/status_macros.h"
+#include "common/base/status_util.h"
+#include "server/driver/job_driver.h"
+
+namespace fedwatt {
+namespace {
+
+Resource ByHash(const Digest& sha256, const MappedFile& file) {
+  Resource resource;
+  resource.sha256 = sha256;
+  resource.size = file.bytes().size();
+  if (resource.size <= bounds::kMaxInlineBytes) resource.inline_data = AsText(file.bytes());
+  return resource;
+}
+
+// "00".."99", stable for a client, and unlike its pseudonym no handle on it.
+std::string Cohort(const std::string& client) {
+  const Digest digest = Sha256Of(AsBytes(absl::StrCat("fedwatt-cohort ", client)));
+  const uint32_t number = (digest[0] << 8 | digest[1]) % 100;
+  return absl::StrCat(number / 10, number % 10);
+}
+
+}  // namespace
+
+void JobDriver::Step(const RoundEvent& event) {
+  const RoundKey key = attempt_->key();
+  for (const RoundAction& action : attempt_->round.Step(event)) {
+    std::visit([this](const auto& kind) { Do(kind); }, action);
+    if (!InAttempt(key)) return;
+  }
+  Publish();
+}
+
+void JobDriver::Do(const SetTimer& action) {
+  Do(ClearTimer{});
+  round_timer_ = PostSelfAfter(action.at_ms - NowMs(), [key = attempt_->key()](JobDriver& self) {
+    if (self.InAttempt(key)) self.Step(TimerFired{self.NowMs()});
+  });
+}
+
+void JobDriver::Do(const ClearTimer&) { strand_.Cancel(std::exchange(round_timer_, 0)); }
+
+void JobDriver::OpenDemand() {
+  if (attempt_ == nullptr || attempt_->round.phase() != RoundPhase::kSelecting) return;
+  ClientPool::Demand demand;
+  demand.job = setup_->id;
+  demand.need = setup_->need(attempt_->key().evaluation);
+  demand.wanted = attempt_->round.limits().assign;
+  const uint64_t separation = setup_->spec.eligibility.min_separation_rounds;
+  if (!attempt_->key().evaluation && separation > 0) {
+    for (const auto& [client, round] : last_assigned_) {
+      if (attempt_->key().round <= round + separation) demand.excluded.insert(client);
+    }
+  }
+  demand.changed = [weak = weak_from_this()] {
+    const auto self = weak.lock();
+    if (self == nullptr || self->candidates_posted_.exchange(true)) return;
+    self->PostSelf([](JobDriver& driver) { driver.OnCandidates(); });
+  };
+  context_->pool->OpenDemand(std::move(demand));
+}
+
+void JobDriver::OnCandidates() {
+  candidates_posted_ = false;
+  if (attempt_ == nullptr || attempt_->round.phase() != RoundPhase::kSelecting) return;
+  Step(CandidatesChanged{NowMs(), context_->pool->CandidateCount(setup_->id)});
+}
+
+absl::StatusOr<Selection> JobDriver::Select(const std::vector<Candidate>& candidates,
+                                            uint32_t count) {
+  // From the committed state, so that an attempt that was abandoned leaves no trace.
+  FW_RETURN_IF_ERROR(selector_->LoadState(selector_state_));
+  const RoundKey& key = attempt_->key();
+  Rng rng(RngKey{.job = key.job,
+                 .round = key.round,
+                 .client = "",
+                 .purpose = absl::StrCat(key.evaluation ? "select-evaluators/" : "select/",
+                                         key.attempt),
+                 .seed = setup_->spec.seed});
+  FW_ASSIGN_OR_RETURN(Selection selection,
+                      selector_->Select(SelectionRequest{key, count, candidates}, rng));
+  for (const size_t index : selection.chosen) {
+    if (index >= candidates.size()) {
+      return absl::InternalError(absl::StrCat("selector \"", setup_->spec.selector.name,
+                                              "\" chose candidate ", index, " of ",
+                                              candidates.size()));
+    }
+  }
+  if (!key.evaluation) attempt_->selector_state = selector_->SaveState();
+  return selection;
+}
+
+void JobDriver::Do(const SelectClients& action) {
+  std::vector<Candidate> candidates;
+  for (WaitingClient& waiting : context_->pool->Candidates(setup_->id)) {
+    Candidate candidate;
+    candidate.device_class = std::move(waiting.device_class);
+    candidate.example_count_bucket = waiting.example_count_bucket;
+    if (const auto it = history_.find(waiting.client); it != history_.end()) {
+      candidate.participations = it->second.participations;
+      candidate.last_round = it->second.last_round;
+      candidate.last_loss = it->second.last_loss;
+      candidate.last_seconds = it->second.last_seconds;
+    }
+    candidate.client = std::move(waiting.client);
+    candidates.push_back(std::move(candidate));
+  }
+  absl::StatusOr<Selection> selection = Select(candidates, action.count);
+  std::vector<std::string> chosen;
+  if (selection.ok()) {
+    for (const size_t index : selection->chosen) chosen.push_back(candidates[index].client);
+  }
+  std::vector<std::string> claimed;
+  for (Offer& offer : context_->pool->Claim(setup_->id, chosen)) {
+    claimed.push_back(std::move(offer.client));
+  }
+  attempt_->claimed = claimed;
+  context_->pool->CloseDemand(setup_->id);
+  if (!selection.ok()) {
+    Step(RoundError{NowMs(), absl::StrCat("selecting clients: ", StatusText(selection.status()))});
+    return;
+  }
+  if (claimed.size() == chosen.size()) attempt_->inclusion = std::move(selection->inclusion);
+  Step(ClientsSelected{NowMs(), std::move(claimed)});
+}
+
+void JobDriver::MakeFacts(const std::vector<std::string>& clients, int64_t deadline_ms) {
+  auto facts = std::make_shared<AttemptFacts>();
+  facts->key = attempt_->key();
+  facts->setup = setup_;
+  facts->base = last_;
+  facts->base_file = base_file_;
+  facts->clients = clients;
+  facts->deadline_ms = deadline_ms;
+  attempt_->facts = std::move(facts);
+  attempt_->accepted.resize(clients.size());
+  for (uint32_t i = 0; i < clients.size(); ++i) attempt_->index_by_client[clients[i]] = i;
+}
+
+void JobDriver::Do(const PersistAssignments& action) {
+  MakeFacts(action.clients, action.deadline_ms);
+  const RoundKey key = attempt_->key();
+  Plan plan = setup_->spec.plan;
+  const absl::Status configured =
+      key.evaluation ? absl::OkStatus() : strategy_->ConfigurePlan(key, &plan);
+  if (!configured.ok()) {
+    Step(RoundError{NowMs(), absl::StrCat("strategy \"", setup_->spec.strategy.name,
+                                          "\": ", StatusText(configured))});
+    return;
+  }
+  const int64_t now_ms = NowMs();
+  std::vector<StoreWrite> batch;
+  batch.push_back(
+      AppendLog{AttemptBegan{key, attempt_->round.limits(), attempt_->began_ms}});
+  batch.push_back(AppendLog{ClientsAssigned{key, action.clients, attempt_->inclusion,
+                                            attempt_->selector_state, now_ms}});
+  context_->deps.store->Write(
+      std::move(batch), [weak = weak_from_this(), key](absl::Status written) {
+        const auto self = weak.lock();
+        if (self == nullptr) return;
+        self->PostSelf([key, written](JobDriver& driver) {
+          if (!driver.InAttempt(key)) return;
+          if (!written.ok()) {
+            driver.Step(RoundError{driver.NowMs(), absl::StrCat("writing the assignments: ",
+                                                                StatusText(written))});
+            return;
+          }
+          if (driver.attempt_->round.phase() == RoundPhase::kConfiguring) driver.PublishAttempt();
+          driver.Step(AssignmentsDurable{driver.NowMs()});
+        });
+      });
+}
+
+// Also after a restart: replayed slots that are closed already are marked so.
+void JobDriver::PublishAttempt() {
+  const Attempt& attempt = *attempt_;
+  if (attempt.facts == nullptr) return;
+  context_->board->Publish(attempt.facts);
+  for (uint32_t i = 0; i < attempt.facts->clients.size(); ++i) {
+    switch (attempt.round.slot(i)) {
+      case Round::Slot::kWorking:
+        context_->pool->Restore(setup_->id, attempt.facts->clients[i]);
+        break;
+      case Round::Slot::kReported:
+        context_->board->SetSlot(attempt.key(), i, SlotState::kReported, "",
+                                 attempt.accepted[i]->report.update.sha256);
+        break;
+      case Round::Slot::kFailed:
+      case Round::Slot::kRefused:
+        context_->board->SetSlot(attempt.key(), i, SlotState::kFailed,
+                                 "failed: this assignment failed before", Digest{});
+        break;
+    }
+  }
+}
+
+void JobDriver::Do(const SendAssignments&) {
+  for (uint32_t i = 0; i < attempt_->facts->clients.size(); ++i) {
+    if (attempt_->round.slot(i) != Round::Slot::kWorking) continue;
+    context_->pool->Deliver(setup_->id, attempt_->facts->clients[i],
+                            [this, i](const Offer& offer) { return MakeAssignment(i, offer); });
+  }
+}
+
+// A client that works for this job checks in: it (or we) restarted. It gets its assignment again,
+// or is free for other work.
+void JobDriver::Resend(const std::string& client) {
+  const auto found = attempt_ == nullptr ? decltype(attempt_->index_by_client)::iterator()
+                                         : attempt_->index_by_client.find(client);
+  const bool assigned = attempt_ != nullptr && found != attempt_->index_by_client.end();
+  const RoundPhase phase = attempt_ == nullptr ? RoundPhase::kIdle : attempt_->round.phase();
+  if (assigned && phase == RoundPhase::kConfiguring) return;
+  if (!assigned || phase != RoundPhase::kReporting ||
+      attempt_->round.slot(found->second) != Round::Slot::kWorking) {
+    context_->pool->Finish(setup_->id, client);
+    return;
+  }
+  const uint32_t index = found->second;
+  context_->pool->Deliver(setup_->id, client, [this, index](const Offer& offer) {
+    return MakeAssignment(index, offer);
+  });
+}
+
+Assignment JobDriver::MakeAssignment(uint32_t index, const Offer& offer) const {
+  const AttemptFacts& facts = *attempt_->facts;
+  const JobSpec& spec = setup_->spec;
+  const bool evaluation = facts.key.evaluation;
+  Assignment assignment;
+  assignment.id = MakeAssignmentId(facts.key, index);
+  assignment.key = facts.key;
+  assignment.kind = evaluation ? AssignmentKind::kEvaluate : AssignmentKind::kTrain;
+  assignment.base = facts.base;
+  assignment.model = ByHash(facts.base.sha256, *facts.base_file);
+  assignment.bundle = ByHash(setup_->bundle.sha256, *setup_->bundle_file);
+  assignment.plan = spec.plan;
+  assignment.plan.seed = spec.seed;
+  if (evaluation) {
+    assignment.plan.max_examples = spec.evaluation.max_examples;
+  } else if (const absl::Status status = strategy_->ConfigurePlan(facts.key, &assignment.plan);
+             !status.ok()) {
+    // The same call went well for this attempt before it was handed out.
+    LogError("a strategy changed its mind about a plan",
+             {{"job", setup_->id}, {"error", StatusText(status)}});
+  }
+  const Need& need = setup_->need(evaluation);
+  if (const DatasetRef* dataset = MatchingDataset(need, offer)) {
+    assignment.dataset = *dataset;
+  } else {
+    assignment.dataset = DatasetRef{need.dataset, need.schema_version, 0};
+  }
+  assignment.trainer = ChosenTrainer(need, offer);
+  assignment.codec = spec.codec.up;
+  assignment.time_left_ms = std::max<int64_t>(facts.deadline_ms - NowMs(), 0);
+  assignment.max_upload_bytes = evaluation ? 0 : setup_->max_upload_bytes;
+  assignment.cohort = Cohort(offer.client);
+  assignment.max_weight = spec.bounds.max_weight;
+  assignment.max_abs_delta = spec.bounds.max_abs_delta;
+  return assignment;
+}
+
+}  // namespace fedwatt

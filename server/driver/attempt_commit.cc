@@ -1,0 +1,312 @@
+// How an attempt ends: the strategy's step, the commit, or its abandonment.
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/log.h"
+#include "common/base/status_macros.h"
+#include "common/base/status_util.h"
+#include "server/driver/job_driver.h"
+#include "server/driver/model_io.h"
+#include "server/driver/retention.h"
+#include "server/ledger/energy_ledger.h"
+
+namespace fedwatt {
+namespace {
+
+constexpr int64_t kWriteRetryMs = 1000;
+
+absl::StatusOr<Digest> PutState(BlobStore* blobs, const std::string& state) {
+  if (state.empty()) return Digest{};
+  FW_ASSIGN_OR_RETURN(const BlobRef blob, blobs->Put(AsBytes(state)));
+  return blob.sha256;
+}
+
+}  // namespace
+
+struct JobDriver::AppliedModel {
+  BlobRef model;
+  Digest strategy_state{};
+  std::string strategy_text;
+  Digest selector_state{};
+};
+
+// Reads and writes model-sized data, hence off the strand, which meanwhile leaves strategy_ alone:
+// in Applying the round asks nothing of it.
+absl::StatusOr<JobDriver::AppliedModel> JobDriver::Apply(
+    Aggregator&& aggregator, const MappedFile& base, const std::string& selector_state) const {
+  AppliedModel applied;
+  FW_ASSIGN_OR_RETURN(AggregateResult sum, std::move(aggregator).Report());
+  std::vector<float> parameters = GatherTrainable(setup_->layout, base.bytes());
+  // An attempt that failed after this step must not have taken it.
+  FW_RETURN_IF_ERROR(strategy_->LoadState(strategy_state_));
+  FW_RETURN_IF_ERROR(strategy_->Apply(sum.mean_delta, parameters));
+  std::vector<float>().swap(sum.mean_delta);
+  BlobStore* const blobs = context_->deps.blobs;
+  FW_ASSIGN_OR_RETURN(applied.model, PutModel(blobs, setup_->header.manifest, setup_->layout,
+                                              base.bytes(), parameters, sum.buffers));
+  applied.strategy_text = strategy_->SaveState();
+  FW_ASSIGN_OR_RETURN(applied.strategy_state, PutState(blobs, applied.strategy_text));
+  FW_ASSIGN_OR_RETURN(applied.selector_state, PutState(blobs, selector_state));
+  return applied;
+}
+
+void JobDriver::Do(const ApplyUpdate&) {
+  attempt_->writing = std::make_shared<BlobReferences::WriteScope>(context_->references);
+  const RoundKey key = attempt_->key();
+  context_->work->Post([weak = weak_from_this(), key,
+                        aggregator = std::move(attempt_->aggregator), base = base_file_,
+                        selector_state = attempt_->selector_state,
+                        writing = attempt_->writing]() mutable {
+    const auto self = weak.lock();
+    if (self == nullptr) return;
+    auto applied = std::make_shared<absl::StatusOr<AppliedModel>>(
+        self->Apply(std::move(*aggregator), *base, selector_state));
+    aggregator.reset();
+    self->PostSelf([key, applied](JobDriver& driver) {
+      if (driver.InAttempt(key)) driver.OnApplied(*std::move(applied));
+    });
+  });
+}
+
+void JobDriver::OnApplied(absl::StatusOr<AppliedModel> applied) {
+  if (!applied.ok()) {
+    Step(RoundError{NowMs(), absl::StrCat("making the new model: ", StatusText(applied.status()))});
+    return;
+  }
+  attempt_->strategy_state = applied->strategy_state;
+  attempt_->strategy_text = std::move(applied->strategy_text);
+  attempt_->saved_selector_state = applied->selector_state;
+  Step(Applied{NowMs(), applied->model});
+}
+
+RoundSummary JobDriver::AttemptSummary(bool counts) const {
+  RoundSummary summary = CurrentSummary();
+  summary.phase = counts ? "committed" : "abandoned";
+  summary.ended_ms = NowMs();
+  RoundMetrics metrics = attempt_->wasted;
+  for (const std::optional<AcceptedReport>& accepted : attempt_->accepted) {
+    if (!accepted) continue;
+    if (counts) {
+      metrics.Add(accepted->report);
+    } else {
+      metrics.AddWasted(accepted->report);
+    }
+  }
+  metrics.FillSummary(attempt_->key().evaluation, &summary);
+  return summary;
+}
+
+RoundCommitted JobDriver::MakeCommit(const BlobRef& model) const {
+  RoundCommitted commit;
+  commit.key = attempt_->key();
+  commit.summary = AttemptSummary(true);
+  commit.now_ms = NowMs();
+  commit.best = best_;
+  EarlyStop stop = early_stop_;
+  if (commit.key.evaluation) {
+    commit.model = last_;
+    commit.strategy_state = strategy_blob_;
+    commit.selector_state = selector_blob_;
+    if (stop.Add(*commit.summary.evaluation)) commit.best = last_;
+  } else {
+    commit.model = last_;
+    commit.model.version = commit.key.round;
+    commit.model.parent = last_.sha256;
+    commit.model.sha256 = model.sha256;
+    commit.strategy_state = attempt_->strategy_state;
+    commit.selector_state = attempt_->saved_selector_state;
+    // Without evaluations nothing tells a better model from a worse one.
+    if (!stop.best()) commit.best = commit.model;
+  }
+  commit.best_metric = stop.best();
+  commit.summary.model = commit.model;
+  return commit;
+}
+
+void JobDriver::Do(const CommitRound& action) {
+  const RoundKey key = attempt_->key();
+  auto commit = std::make_shared<const RoundCommitted>(MakeCommit(action.model));
+  context_->deps.store->Write(
+      {AppendLog{*commit}}, [weak = weak_from_this(), key, commit](absl::Status written) {
+        const auto self = weak.lock();
+        if (self == nullptr) return;
+        self->PostSelf([key, commit, written](JobDriver& driver) {
+          if (!driver.InAttempt(key)) return;
+          if (written.ok()) return driver.OnCommitted(*commit);
+          driver.Step(RoundError{driver.NowMs(),
+                                 absl::StrCat("writing the commit: ", StatusText(written))});
+        });
+      });
+}
+
+void JobDriver::OnCommitted(const RoundCommitted& commit) {
+  Step(CommitDurable{NowMs()});
+  AddTotals(commit.summary.energy, &energy_);
+  bytes_down_ += commit.summary.bytes_down;
+  bytes_up_ += commit.summary.bytes_up;
+  for (const std::string& client : attempt_->facts->clients) {
+    if (!commit.key.evaluation) last_assigned_[client] = commit.key.round;
+  }
+  retry_at_ms_ = 0;
+  if (commit.key.evaluation) {
+    OnEvaluationCommitted(commit);
+  } else {
+    OnTrainingCommitted(commit);
+  }
+  ReleaseAttempt(Outcome::kCommitted, "");
+  Retain();
+  Publish();
+  Proceed();
+}
+
+void JobDriver::OnTrainingCommitted(const RoundCommitted& commit) {
+  rounds_done_ = commit.key.round;
+  next_attempt_ = 1;
+  next_evaluation_attempt_ = 1;
+  last_ = commit.model;
+  best_ = commit.best;
+  models_.push_back(commit.model);
+  strategy_state_ = attempt_->strategy_text;
+  strategy_blob_ = commit.strategy_state;
+  selector_state_ = attempt_->selector_state;
+  selector_blob_ = commit.selector_state;
+  auto base = context_->deps.blobs->Open(last_.sha256);
+  if (base.ok()) {
+    base_file_ = *std::move(base);
+  } else {
+    failure_ = absl::StrCat("the model just committed cannot be read: ",
+                            StatusText(base.status()));
+  }
+  LogInfo("round committed", {{"job", setup_->id},
+                              {"round", absl::StrCat(commit.key.round)},
+                              {"reports", absl::StrCat(commit.summary.reported)},
+                              {"model", DigestHex(last_.sha256)}});
+  open_round_ = commit.summary;
+  evaluation_began_ms_ = commit.now_ms;
+  if (!EvaluationDue(commit.key.round)) CloseRound();
+}
+
+void JobDriver::OnEvaluationCommitted(const RoundCommitted& commit) {
+  early_stop_.Add(*commit.summary.evaluation);
+  best_ = commit.best;
+  // As the store merges it (projection.h).
+  open_round_->evaluation = commit.summary.evaluation;
+  open_round_->bytes_down += commit.summary.bytes_down;
+  open_round_->bytes_up += commit.summary.bytes_up;
+  AddTotals(commit.summary.energy, &open_round_->energy);
+  for (const auto& [phase, seconds] : commit.summary.seconds_by_phase) {
+    open_round_->seconds_by_phase[phase] += seconds;
+  }
+  CloseRound();
+}
+
+void JobDriver::CloseRound() {
+  status_->AddRound(*std::exchange(open_round_, std::nullopt));
+}
+
+void JobDriver::Do(const AbandonRound& action) {
+  Do(ClearTimer{});
+  context_->pool->CloseDemand(setup_->id);
+  AttemptAbandoned record;
+  record.key = attempt_->key();
+  record.reason = action.reason;
+  record.retry_at_ms = action.retry_at_ms;
+  record.give_up = action.give_up;
+  record.now_ms = NowMs();
+  if (record.key.evaluation && action.cause != AbandonCause::kOperator) {
+    const int64_t over_ms = evaluation_began_ms_ + setup_->Limits(true).selection_timeout_ms;
+    record.give_up = record.give_up || action.cause == AbandonCause::kTooFewClients ||
+                     record.now_ms >= over_ms;
+  }
+  record.summary = AttemptSummary(false);
+  record.summary.reason = action.reason;
+  LogWarning("attempt abandoned", {{"attempt", record.key.ToString()},
+                                   {"reason", record.reason},
+                                   {"gives_up", record.give_up ? "yes" : "no"}});
+  Publish();
+  WriteAbandoned(std::move(record), action.cause);
+}
+
+void JobDriver::WriteAbandoned(AttemptAbandoned record, AbandonCause cause) {
+  const RoundKey key = record.key;
+  auto shared = std::make_shared<const AttemptAbandoned>(std::move(record));
+  context_->deps.store->Write(
+      {AppendLog{*shared}}, [weak = weak_from_this(), key, shared, cause](absl::Status written) {
+        const auto self = weak.lock();
+        if (self == nullptr) return;
+        self->PostSelf([key, shared, cause, written](JobDriver& driver) {
+          if (!driver.InAttempt(key)) return;
+          if (written.ok()) return driver.OnAbandoned(*shared, cause);
+          // A disk that was full may have room later; until then nobody is told.
+          driver.round_timer_ =
+              driver.PostSelfAfter(kWriteRetryMs, [key, shared, cause](JobDriver& later) {
+                if (later.InAttempt(key)) later.WriteAbandoned(*shared, cause);
+              });
+        });
+      });
+}
+
+void JobDriver::OnAbandoned(const AttemptAbandoned& record, AbandonCause cause) {
+  AddTotals(record.summary.energy, &energy_);
+  bytes_down_ += record.summary.bytes_down;
+  bytes_up_ += record.summary.bytes_up;
+  retry_at_ms_ = record.retry_at_ms;
+  if (!record.key.evaluation) {
+    next_attempt_ = record.key.attempt + 1;
+    if (record.give_up) {
+      failure_ = absl::StrCat("round ", record.key.round, " was abandoned ", record.key.attempt,
+                              " times, the limit (round.max_attempts); at last: ", record.reason);
+    }
+  } else {
+    next_evaluation_attempt_ = record.key.attempt + 1;
+    if (record.give_up && open_round_) {
+      open_round_->reason = absl::StrCat("not evaluated: ", record.reason);
+      retry_at_ms_ = 0;
+      CloseRound();
+    }
+  }
+  ReleaseAttempt(Outcome::kAbandoned, record.reason);
+  if (cause == AbandonCause::kOperator) retry_at_ms_ = 0;
+  Publish();
+  Proceed();
+}
+
+// The clients are free, the outcome is known, what was spooled is of no more use.
+void JobDriver::ReleaseAttempt(Outcome outcome, const std::string& reason) {
+  Do(ClearTimer{});
+  const std::unique_ptr<Attempt> ended = std::move(attempt_);
+  context_->board->End(ended->key(), outcome, reason);
+  for (auto& [index, done] : ended->repeats) {
+    done(ReportReply{.accepted = false, .outcome = outcome, .reason = reason});
+  }
+  for (const std::string& client : ended->claimed) context_->pool->Finish(setup_->id, client);
+  if (ended->facts == nullptr) return;
+  for (uint32_t i = 0; i < ended->facts->clients.size(); ++i) {
+    context_->pool->Finish(setup_->id, ended->facts->clients[i]);
+    if (!ended->key().evaluation) {
+      context_->deps.spool->Remove(MakeAssignmentId(ended->key(), i));
+    }
+  }
+}
+
+// After a commit: the log says what is needed now, so the rest may go.
+void JobDriver::Retain() {
+  models_ = ModelsToKeep(models_, setup_->spec.retention, best_.version);
+  ReferToBlobs();
+}
+
+void JobDriver::ReferToBlobs() {
+  std::set<Digest> needed = {setup_->bundle.sha256};
+  for (const ModelRef& model : models_) needed.insert(model.sha256);
+  for (const Digest& state : {strategy_blob_, selector_blob_}) {
+    if (state != Digest{}) needed.insert(state);
+  }
+  context_->references->Set(setup_->id, std::move(needed));
+  MutexLock lock(&kept_mutex_);
+  kept_ = models_;
+}
+
+}  // namespace fedwatt

@@ -1,0 +1,283 @@
+// Reports through the round, into the log and into the sum.
+
+#include <numeric>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/log.h"
+#include "common/base/status_util.h"
+#include "server/driver/job_driver.h"
+#include "server/driver/update_view.h"
+
+namespace fedwatt {
+namespace {
+
+ReportReply Accepted() { return {.accepted = true, .outcome = Outcome::kPending}; }
+
+ReportReply Refused(const std::string& reason) {
+  return {.accepted = false, .outcome = Outcome::kRefused, .reason = reason};
+}
+
+// The client keeps its update and tries again: nothing was decided.
+absl::Status NotWritten(const absl::Status& status) {
+  return absl::Status(status.code(),
+                      absl::StrCat("the report could not be kept: ", std::string(status.message()),
+                                   "; send it again later"));
+}
+
+}  // namespace
+
+void JobDriver::OnReport(IncomingReport report) {
+  PostSelf([report = std::move(report)](JobDriver& self) mutable {
+    self.TakeReport(std::move(report));
+  });
+}
+
+void JobDriver::OnLateReport(AssignmentName name, Report report) {
+  PostSelf([name = std::move(name), report = std::move(report)](JobDriver& self) {
+    self.TakeLate(name, report);
+  });
+}
+
+void JobDriver::TakeReport(IncomingReport incoming) {
+  const uint32_t index = incoming.name.index;
+  if (!InAttempt(incoming.name.key) || attempt_->facts == nullptr ||
+      index >= attempt_->facts->clients.size()) {
+    // The attempt ended while the report was being checked; the next try finds it in the store.
+    incoming.done(absl::AbortedError("the attempt has just ended; ask again"));
+    return;
+  }
+  const bool declared = incoming.report.status != ReportStatus::kOk;
+  const bool failed = declared || !incoming.verdict.ok();
+  std::string reason;
+  if (declared) {
+    const bool cancelled = incoming.report.status == ReportStatus::kCancelled;
+    reason = absl::StrCat(cancelled ? "cancelled: " : "failed: ", incoming.report.error);
+  } else if (failed) {
+    reason = absl::StrCat("invalid: ", std::string(incoming.verdict.message()));
+  }
+  const uint64_t weight = incoming.report.weight;
+  const BlobRef update{incoming.report.update.sha256, incoming.report.update.size};
+  attempt_->incoming = std::move(incoming);
+  if (failed) {
+    Step(ClientFailed{NowMs(), index, reason});
+  } else {
+    Step(ReportArrived{NowMs(), index, weight, update});
+  }
+  if (attempt_ == nullptr || !attempt_->incoming) return;
+  // A failure of a slot that is closed already: what was decided stands.
+  const bool reported = attempt_->round.slot(index) == Round::Slot::kReported;
+  IncomingReport left = std::move(*std::exchange(attempt_->incoming, std::nullopt));
+  left.done(reported ? Accepted() : Refused("this assignment is closed already"));
+}
+
+void JobDriver::Do(const AcceptReport& action) {
+  IncomingReport incoming = std::move(*std::exchange(attempt_->incoming, std::nullopt));
+  const RoundKey key = attempt_->key();
+  const uint32_t index = action.assignment;
+  ++attempt_->unsettled;
+  ReportAccepted record{key, index, incoming.report, incoming.clip_factor, NowMs()};
+  attempt_->accepted[index] =
+      AcceptedReport{std::move(incoming.report), incoming.clip_factor, false};
+  context_->deps.store->Write(
+      {AppendLog{std::move(record)}},
+      [weak = weak_from_this(), key, index,
+       done = std::move(incoming.done)](absl::Status written) mutable {
+        if (written.ok()) {
+          done(Accepted());
+        } else {
+          done(NotWritten(written));
+        }
+        const auto self = weak.lock();
+        if (self == nullptr) return;
+        self->PostSelf([key, index, written](JobDriver& driver) {
+          if (!driver.InAttempt(key)) return;
+          if (written.ok()) return driver.OnAccepted(index);
+          driver.context_->board->StopVerifying({key, index});
+          driver.AnswerRepeats(index, NotWritten(written));
+          driver.Step(RoundError{driver.NowMs(),
+                                 absl::StrCat("writing a report: ", StatusText(written))});
+        });
+      });
+}
+
+void JobDriver::OnAccepted(uint32_t index) {
+  AcceptedReport& accepted = *attempt_->accepted[index];
+  accepted.durable = true;
+  context_->board->SetSlot(attempt_->key(), index, SlotState::kReported, "",
+                           accepted.report.update.sha256);
+  AnswerRepeats(index, Accepted());
+  if (!attempt_->key().evaluation) NoteParticipation(index);
+  context_->pool->Finish(setup_->id, attempt_->facts->clients[index]);
+  --attempt_->unsettled;
+  Fold(index);
+}
+
+// As the store keeps it (projection.h), so that selectors see the same before and after a restart.
+void JobDriver::NoteParticipation(uint32_t index) {
+  const std::string& client = attempt_->facts->clients[index];
+  const UpdateMetrics& metrics = attempt_->accepted[index]->report.metrics;
+  ClientHistory& history = history_[client];
+  history.client = client;
+  ++history.participations;
+  history.last_round = attempt_->key().round;
+  if (metrics.before || metrics.after) {
+    history.last_loss = metrics.before ? metrics.before : metrics.after;
+  }
+  if (!metrics.seconds_by_phase.empty()) {
+    history.last_seconds = std::accumulate(
+        metrics.seconds_by_phase.begin(), metrics.seconds_by_phase.end(), 0.0,
+        [](double sum, const auto& phase) { return sum + phase.second; });
+  }
+}
+
+void JobDriver::AnswerRepeats(uint32_t index, const absl::StatusOr<ReportReply>& reply) {
+  const auto [begin, end] = attempt_->repeats.equal_range(index);
+  for (auto it = begin; it != end; ++it) it->second(reply);
+  attempt_->repeats.erase(begin, end);
+}
+
+void JobDriver::Do(const RefuseReport& action) {
+  if (!attempt_->incoming) return;
+  const uint32_t index = action.assignment;
+  switch (action.cause) {
+    case RefusalCause::kDuplicate: {
+      IncomingReport incoming = std::move(*std::exchange(attempt_->incoming, std::nullopt));
+      const AcceptedReport& first = *attempt_->accepted[index];
+      if (incoming.report.update.sha256 != first.report.update.sha256) {
+        incoming.done(ReportReply{.accepted = false,
+                                  .outcome = Outcome::kPending,
+                                  .reason = action.reason});
+      } else if (first.durable) {
+        incoming.done(Accepted());
+      } else {
+        attempt_->repeats.emplace(index, std::move(incoming.done));
+      }
+      return;
+    }
+    case RefusalCause::kUnknown: {
+      IncomingReport incoming = std::move(*std::exchange(attempt_->incoming, std::nullopt));
+      incoming.done(ReportReply{
+          .accepted = false, .outcome = Outcome::kUnknown, .reason = action.reason});
+      return;
+    }
+    case RefusalCause::kLate:
+      ++attempt_->late;
+      WriteRefusal(index, false, action.reason, Refused(action.reason));
+      return;
+    case RefusalCause::kFailed:
+      WriteRefusal(index, true, action.reason, Refused(action.reason));
+      return;
+  }
+}
+
+void JobDriver::Do(const RecordFailure& action) {
+  if (!attempt_->incoming) return;
+  ReportReply reply = Refused(action.reason);
+  // What a client says of itself is accepted, its work is not.
+  reply.accepted = attempt_->incoming->report.status != ReportStatus::kOk;
+  WriteRefusal(action.assignment, true, action.reason, std::move(reply));
+}
+
+void JobDriver::WriteRefusal(uint32_t index, bool failed, const std::string& reason,
+                             ReportReply reply) {
+  IncomingReport incoming = std::move(*std::exchange(attempt_->incoming, std::nullopt));
+  const RoundKey key = attempt_->key();
+  attempt_->wasted.AddWasted(incoming.report);
+  ReportRefused record{key, index, failed, reason, std::move(incoming.report), NowMs()};
+  context_->deps.store->Write(
+      {AppendLog{std::move(record)}},
+      [weak = weak_from_this(), key, index, failed, reason, reply = std::move(reply),
+       done = std::move(incoming.done)](absl::Status written) mutable {
+        const auto self = weak.lock();
+        if (self != nullptr && written.ok()) {
+          self->PostSelf([key, index, failed, reason](JobDriver& driver) {
+            driver.context_->board->SetSlot(
+                key, index, failed ? SlotState::kFailed : SlotState::kRefused, reason, Digest{});
+            driver.context_->deps.spool->Remove(MakeAssignmentId(key, index));
+            if (driver.InAttempt(key)) {
+              driver.context_->pool->Finish(key.job, driver.attempt_->facts->clients[index]);
+            }
+          });
+        }
+        if (written.ok()) {
+          done(std::move(reply));
+        } else {
+          done(NotWritten(written));
+        }
+      });
+}
+
+void JobDriver::TakeLate(const AssignmentName& name, const Report& report) {
+  if (InAttempt(name.key)) {
+    ++attempt_->late;
+    attempt_->wasted.AddWasted(report);
+    return;
+  }
+  // The store knows which of these joules are new: a client may report more than once.
+  auto totals = context_->deps.store->EnergyTotals(setup_->id);
+  if (totals.ok()) energy_ = *std::move(totals);
+  Publish();
+}
+
+void JobDriver::Fold(uint32_t index) {
+  if (attempt_->key().evaluation) {
+    AggregateIfReady();
+    return;
+  }
+  if (attempt_->aggregator == nullptr) {
+    auto aggregator = context_->deps.plugins.MakeAggregator(setup_->Aggregation());
+    if (!aggregator.ok()) {
+      Step(RoundError{NowMs(), absl::StrCat("aggregator \"", setup_->spec.aggregator.name,
+                                            "\": ", StatusText(aggregator.status()))});
+      return;
+    }
+    attempt_->aggregator = std::move(*aggregator);
+  }
+  ++attempt_->unsettled;
+  const AcceptedReport& accepted = *attempt_->accepted[index];
+  const RoundKey key = attempt_->key();
+  context_->work->Post([weak = weak_from_this(), key, setup = setup_,
+                        spool = context_->deps.spool, aggregator = attempt_->aggregator,
+                        id = MakeAssignmentId(key, index), sha256 = accepted.report.update.sha256,
+                        weight = accepted.report.weight, clip = accepted.clip_factor]() mutable {
+    absl::Status folded;
+    if (auto update = spool->Read(id, sha256); !update.ok()) {
+      folded = update.status();
+    } else if (auto view =
+                   SpooledUpdateView::Create(setup.get(), update->get(), id, weight, clip);
+               !view.ok()) {
+      folded = view.status();
+    } else {
+      folded = aggregator->Accumulate(**view);
+    }
+    aggregator.reset();
+    const auto self = weak.lock();
+    if (self == nullptr) return;
+    self->PostSelf([key, id, folded](JobDriver& driver) {
+      if (driver.InAttempt(key)) driver.OnFolded(Annotate(folded, id));
+    });
+  });
+}
+
+void JobDriver::OnFolded(absl::Status folded) {
+  --attempt_->unsettled;
+  if (!folded.ok()) {
+    Step(RoundError{NowMs(), absl::StrCat("folding an update: ", StatusText(folded))});
+    return;
+  }
+  AggregateIfReady();
+}
+
+void JobDriver::Do(const Aggregate&) {
+  attempt_->aggregate_wanted = true;
+  AggregateIfReady();
+}
+
+void JobDriver::AggregateIfReady() {
+  if (!attempt_->aggregate_wanted || attempt_->unsettled > 0) return;
+  attempt_->aggregate_wanted = false;
+  Step(Aggregated{NowMs()});
+}
+
+}  // namespace fedwatt

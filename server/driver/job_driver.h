@@ -1,0 +1,202 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/base/sequential_executor.h"
+#include "server/driver/attempt.h"
+#include "server/driver/attempt_board.h"
+#include "server/driver/blob_references.h"
+#include "server/driver/client_pool.h"
+#include "server/driver/coordinator.h"
+#include "server/driver/early_stop.h"
+#include "server/driver/job_setup.h"
+#include "server/driver/job_status.h"
+#include "server/driver/work_queue.h"
+
+// Runs one job: begins attempts, feeds their rounds with events and carries out the actions, on an
+// executor of its own. Nothing here blocks: the store calls back, heavy work runs on the work queue,
+// and both post their results here.
+//
+//   Recover (start-up, or a new job's first breath) -> Start -> ... -> Halt
+namespace fedwatt {
+
+// What all drivers of one coordinator share. Constant; outlives them.
+struct DriverContext {
+  CoordinatorOptions options;
+  CoordinatorDeps deps;
+  ClientPool* pool = nullptr;
+  // Shared: answers on their way to clients read it, also after a shutdown.
+  std::shared_ptr<AttemptBoard> board;
+  WorkQueue* work = nullptr;
+  BlobReferences* references = nullptr;
+};
+
+// Owned by shared_ptr. Public methods are thread-safe.
+class JobDriver : public std::enable_shared_from_this<JobDriver> {
+ public:
+  // Reads what the store and the blobs hold of the job; blocks. DATA_LOSS names the job, the blob
+  // and the file that is corrupt.
+  static absl::StatusOr<std::shared_ptr<JobDriver>> Recover(
+      const DriverContext* context, JobRecord record, std::shared_ptr<const JobSetup> setup);
+
+  void Start();
+  // The operator changed the record (stop, resume): act on it.
+  void RecordChanged();
+  // No more callbacks into the context; the log has all that is needed to go on.
+  void Halt();
+
+  // A report for an assignment of this job, checked by the intake.
+  void OnReport(IncomingReport report);
+  // The store knows already that `report` came too late.
+  void OnLateReport(AssignmentName name, Report report);
+
+  const std::shared_ptr<JobStatus>& status() const { return status_; }
+  const std::shared_ptr<const JobSetup>& setup() const { return setup_; }
+  // Models on disk now: version -> reference; for exports and warm starts.
+  std::vector<ModelRef> KeptModels() const;
+  // Does the recovered attempt wait for this assignment's bytes? For sweeping the spool.
+  bool WantsSpool(const std::string& assignment_id) const;
+
+ private:
+  JobDriver(const DriverContext* context, JobRecord record, std::shared_ptr<const JobSetup> setup);
+
+  // ---- job_recovery.cc
+  absl::Status LoadState();
+  absl::Status LoadModel(const std::optional<RoundCommitted>& commit);
+  absl::Status LoadPlugins(const std::optional<RoundCommitted>& commit);
+  absl::Status ReplayLog(const std::vector<LogRecord>& log);
+  void Replay(const AttemptBegan& record);
+  void Replay(const ClientsAssigned& record);
+  void Replay(const ReportAccepted& record);
+  void Replay(const ReportRefused& record);
+  void Replay(const AttemptAbandoned& record);
+  void Replay(const RoundCommitted& record);
+  void ReferToBlobs();
+
+  struct AppliedModel;
+
+  // ---- job_driver.cc: the job's course. On the strand.
+  void OnStart();
+  void Proceed();
+  std::string WhyDone() const;
+  bool EvaluationDue(uint64_t round) const;
+  bool WallTimeIsOver() const;
+  void Begin(RoundKey key);
+  void End(JobState state, const std::string& stop_reason, const std::string& reason);
+  void ArmWallTimer();
+  void OnWallTime();
+  void OnRecordChanged();
+  void Register();
+  void Publish();
+  RoundSummary CurrentSummary() const;
+  int64_t NowMs() const { return context_->deps.clock->NowMs(); }
+  // Runs `task(*this)` on the strand, unless halted by then.
+  using SelfTask = absl::AnyInvocable<void(JobDriver&)>;
+  void PostSelf(SelfTask task);
+  uint64_t PostSelfAfter(int64_t delay_ms, SelfTask task);
+  Task Bound(SelfTask task);
+  bool InAttempt(const RoundKey& key) const { return attempt_ && attempt_->key() == key; }
+
+  // ---- attempt_actions.cc: from an event to its actions. On the strand.
+  void Step(const RoundEvent& event);
+  void Do(const SelectClients& action);
+  void Do(const PersistAssignments& action);
+  void Do(const SendAssignments& action);
+  void Do(const AcceptReport& action);
+  void Do(const RefuseReport& action);
+  void Do(const RecordFailure& action);
+  void Do(const SetTimer& action);
+  void Do(const ClearTimer& action);
+  void Do(const Aggregate& action);
+  void Do(const ApplyUpdate& action);
+  void Do(const CommitRound& action);
+  void Do(const AbandonRound& action);
+  void OpenDemand();
+  void OnCandidates();
+  absl::StatusOr<Selection> Select(const std::vector<Candidate>& candidates, uint32_t count);
+  void MakeFacts(const std::vector<std::string>& clients, int64_t deadline_ms);
+  void PublishAttempt();
+  void Resend(const std::string& client);
+  Assignment MakeAssignment(uint32_t index, const Offer& offer) const;
+
+  // ---- attempt_reports.cc. On the strand.
+  void TakeReport(IncomingReport incoming);
+  void TakeLate(const AssignmentName& name, const Report& report);
+  void WriteRefusal(uint32_t index, bool failed, const std::string& reason, ReportReply reply);
+  void OnAccepted(uint32_t index);
+  void AnswerRepeats(uint32_t index, const absl::StatusOr<ReportReply>& reply);
+  void Fold(uint32_t index);
+  void OnFolded(absl::Status folded);
+  void AggregateIfReady();
+  void NoteParticipation(uint32_t index);
+
+  // ---- attempt_commit.cc
+  absl::StatusOr<AppliedModel> Apply(Aggregator&& aggregator, const MappedFile& base,
+                                     const std::string& selector_state) const;
+  void OnApplied(absl::StatusOr<AppliedModel> applied);
+  void OnCommitted(const RoundCommitted& commit);
+  void OnTrainingCommitted(const RoundCommitted& commit);
+  void OnEvaluationCommitted(const RoundCommitted& commit);
+  RoundCommitted MakeCommit(const BlobRef& model) const;
+  RoundSummary AttemptSummary(bool counts) const;
+  void WriteAbandoned(AttemptAbandoned record, AbandonCause cause);
+  void OnAbandoned(const AttemptAbandoned& record, AbandonCause cause);
+  void ReleaseAttempt(Outcome outcome, const std::string& reason);
+  void CloseRound();
+  void Retain();
+
+  // ---- constant after construction
+  const DriverContext* const context_;
+  const std::shared_ptr<const JobSetup> setup_;
+  const std::shared_ptr<JobStatus> status_;
+
+  // ---- on the strand (and in Recover, before Start)
+  std::unique_ptr<Strategy> strategy_;
+  std::unique_ptr<Selector> selector_;
+  std::string strategy_state_;  // committed
+  std::string selector_state_;
+  Digest strategy_blob_{};
+  Digest selector_blob_{};
+  ModelRef last_;
+  ModelRef best_;
+  std::shared_ptr<const MappedFile> base_file_;
+  EarlyStop early_stop_;
+  std::vector<ModelRef> models_;  // on disk, oldest first; version 0 is the initial one
+  std::optional<RoundSummary> open_round_;  // committed, its evaluation is yet to come
+  int64_t evaluation_began_ms_ = 0;
+  uint64_t rounds_done_ = 0;
+  uint32_t next_attempt_ = 1;
+  uint32_t next_evaluation_attempt_ = 1;
+  int64_t retry_at_ms_ = 0;
+  std::string ending_;   // a stop reason that waits for the attempt's end
+  std::string failure_;  // why the last attempt gave up
+  std::unordered_map<std::string, ClientHistory> history_;
+  std::unordered_map<std::string, uint64_t> last_assigned_;  // round, by client
+  std::vector<EnergyTotal> energy_;
+  uint64_t bytes_down_ = 0;
+  uint64_t bytes_up_ = 0;
+  std::unique_ptr<Attempt> attempt_;
+  uint64_t round_timer_ = 0;
+  uint64_t retry_timer_ = 0;
+  uint64_t wall_timer_ = 0;
+
+  std::atomic<bool> candidates_posted_{false};
+
+  Mutex run_mutex_;  // held while a task of the strand runs
+  bool halted_ ABSL_GUARDED_BY(run_mutex_) = false;
+
+  mutable Mutex kept_mutex_;
+  std::vector<ModelRef> kept_ ABSL_GUARDED_BY(kept_mutex_);
+
+  SequentialExecutor strand_;  // last: ends the tasks first
+};
+
+}  // namespace fedwatt

@@ -1,0 +1,91 @@
+#include "server/driver/job_setup.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "common/base/status_util.h"
+#include "server/driver/bundle_blobs.h"
+
+namespace fedwatt {
+namespace {
+
+int64_t Milliseconds(double seconds) { return static_cast<int64_t>(std::llround(seconds * 1000)); }
+
+absl::Status CheckPlugins(const JobSetup& setup, const Plugins& plugins) {
+  FW_RETURN_IF_ERROR(plugins.MakeSelector(setup.spec.selector).status());
+  FW_RETURN_IF_ERROR(plugins.MakeStrategy(setup.spec.strategy).status());
+  return plugins.MakeAggregator(setup.Aggregation()).status();
+}
+
+}  // namespace
+
+uint32_t JobSetup::MaxReports() const {
+  const double assign = std::ceil(spec.round.goal * std::max(spec.round.over_selection, 1.0));
+  return static_cast<uint32_t>(assign);
+}
+
+AggregatorConfig JobSetup::Aggregation() const {
+  AggregatorConfig config;
+  config.manifest = header.manifest;
+  config.layout = layout;
+  config.max_abs_delta = spec.bounds.max_abs_delta;
+  config.max_weight = spec.bounds.max_weight;
+  config.max_reports = MaxReports();
+  config.plugin = spec.aggregator;
+  return config;
+}
+
+RoundLimits JobSetup::Limits(bool of_evaluation) const {
+  RoundLimits limits;
+  limits.backoff_initial_ms = Milliseconds(spec.round.backoff_initial_s);
+  limits.backoff_max_ms = Milliseconds(spec.round.backoff_max_s);
+  limits.max_attempts = spec.round.max_attempts;
+  if (of_evaluation) {
+    limits.goal = spec.evaluation.where == "clients" ? std::max(spec.evaluation.clients, 1u) : 1;
+    limits.assign = limits.goal;
+    limits.min_reports = 1;
+    limits.selection_timeout_ms = Milliseconds(spec.evaluation.timeout_s);
+    limits.report_deadline_ms = limits.selection_timeout_ms;
+    return limits;
+  }
+  limits.goal = spec.round.goal;
+  limits.assign = MaxReports();
+  limits.min_reports = spec.round.min_reports == 0 ? limits.goal : spec.round.min_reports;
+  limits.selection_timeout_ms = Milliseconds(spec.round.selection_timeout_s);
+  limits.report_deadline_ms = Milliseconds(spec.round.report_deadline_s);
+  return limits;
+}
+
+absl::StatusOr<std::shared_ptr<const JobSetup>> MakeJobSetup(const std::string& id,
+                                                             const JobSpec& spec,
+                                                             const Digest& bundle,
+                                                             BlobStore* blobs,
+                                                             const Plugins& plugins) {
+  auto setup = std::make_shared<JobSetup>();
+  setup->id = id;
+  setup->spec = spec;
+  FW_ASSIGN_OR_RETURN(setup->bundle_file, blobs->Open(bundle));
+  setup->bundle = BlobRef{bundle, setup->bundle_file->bytes().size()};
+  FW_ASSIGN_OR_RETURN(setup->header, ReadBundleHeader(*setup->bundle_file));
+  FW_ASSIGN_OR_RETURN(setup->layout, MakeUpdateLayout(setup->header.manifest, spec.plan.frozen,
+                                                      spec.plan.buffers));
+  auto codec = MakeCodec(spec.codec.up);
+  if (!codec.ok()) return Annotate(codec.status(), "codec.up");
+  setup->codec = *std::move(codec);
+  if (spec.codec.down != "raw_f32") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("codec.down = \"", spec.codec.down,
+                     "\": models travel as \"raw_f32\" in this version; write down = \"raw_f32\""));
+  }
+  setup->max_upload_bytes =
+      setup->codec->MaxEncodedBytes(setup->layout.coordinates) + setup->layout.buffer_bytes;
+  setup->training = TrainingNeed(spec, setup->header);
+  setup->evaluation = EvaluationNeed(spec, setup->header);
+  FW_RETURN_IF_ERROR(CheckPlugins(*setup, plugins));
+  return std::shared_ptr<const JobSetup>(std::move(setup));
+}
+
+}  // namespace fedwatt

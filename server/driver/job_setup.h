@@ -1,0 +1,46 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "common/codec/codec.h"
+#include "common/model/bundle_header.h"
+#include "common/model/manifest.h"
+#include "server/driver/matching.h"
+#include "server/driver/plugins.h"
+#include "server/store/blob_store.h"
+#include "server/store/store.h"
+
+// What stays the same over a job's life, derived from its record.
+namespace fedwatt {
+
+// Immutable, shared between threads.
+struct JobSetup {
+  std::string id;
+  JobSpec spec;
+  BundleHeader header;
+  BlobRef bundle;                                  // the bundle file without tensors
+  std::shared_ptr<const MappedFile> bundle_file;
+  UpdateLayout layout;
+  std::shared_ptr<const Codec> codec;              // of uploads
+  uint64_t max_upload_bytes = 0;
+  Need training;
+  Need evaluation;
+
+  const Need& need(bool of_evaluation) const { return of_evaluation ? evaluation : training; }
+  // Clients that one attempt may have: N of law 5.
+  uint32_t MaxReports() const;
+  AggregatorConfig Aggregation() const;
+  RoundLimits Limits(bool of_evaluation) const;
+};
+
+// NOT_FOUND: the bundle's blob or a codec. INVALID_ARGUMENT: spec and model do not fit; every
+// plug-in is made once to see that it takes its parameters.
+absl::StatusOr<std::shared_ptr<const JobSetup>> MakeJobSetup(const std::string& id,
+                                                             const JobSpec& spec,
+                                                             const Digest& bundle,
+                                                             BlobStore* blobs,
+                                                             const Plugins& plugins);
+
+}  // namespace fedwatt

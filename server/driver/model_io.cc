@@ -1,0 +1,91 @@
+#include "server/driver/model_io.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <map>
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+
+namespace fedwatt {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "flat models are little-endian");
+
+ByteSpan BytesOf(std::span<const float> values) {
+  return {reinterpret_cast<const uint8_t*>(values.data()), values.size_bytes()};
+}
+
+// Joins the many small tensors of a model into writes of a size that a disk likes.
+class Joiner {
+ public:
+  explicit Joiner(BlobWriter* writer) : writer_(writer) {}
+
+  absl::Status Append(ByteSpan data) {
+    if (pending_.size() + data.size() < kJoinBytes) {
+      pending_.insert(pending_.end(), data.begin(), data.end());
+      return absl::OkStatus();
+    }
+    FW_RETURN_IF_ERROR(Flush());
+    return writer_->Append(data);
+  }
+
+  absl::Status Flush() {
+    if (pending_.empty()) return absl::OkStatus();
+    FW_RETURN_IF_ERROR(writer_->Append(pending_));
+    pending_.clear();
+    return absl::OkStatus();
+  }
+
+ private:
+  static constexpr size_t kJoinBytes = 256 * 1024;
+  BlobWriter* const writer_;
+  std::vector<uint8_t> pending_;
+};
+
+}  // namespace
+
+std::vector<float> GatherTrainable(const UpdateLayout& layout, ByteSpan model) {
+  std::vector<float> values(layout.coordinates);
+  for (const UpdateLayout::Piece& piece : layout.trainable) {
+    std::memcpy(values.data() + piece.offset, model.data() + piece.model_offset,
+                piece.elements * sizeof(float));
+  }
+  return values;
+}
+
+absl::StatusOr<BlobRef> PutModel(BlobStore* blobs, const Manifest& manifest,
+                                 const UpdateLayout& layout, ByteSpan base,
+                                 std::span<const float> parameters, ByteSpan buffers) {
+  if (base.size() != manifest.TotalBytes() || parameters.size() != layout.coordinates ||
+      (!buffers.empty() && buffers.size() != layout.buffer_bytes)) {
+    return absl::InternalError(absl::StrCat(
+        "a model of ", base.size(), " bytes, ", parameters.size(), " parameters and ",
+        buffers.size(), " bytes of buffers do not fit a manifest of ", manifest.TotalBytes(),
+        " bytes and a layout of ", layout.coordinates, " and ", layout.buffer_bytes));
+  }
+  std::map<size_t, ByteSpan> replaced;
+  for (const UpdateLayout::Piece& piece : layout.trainable) {
+    replaced[piece.tensor] = BytesOf(parameters.subspan(piece.offset, piece.elements));
+  }
+  for (const UpdateLayout::Piece& piece : layout.buffers) {
+    if (buffers.empty()) break;
+    replaced[piece.tensor] =
+        buffers.subspan(piece.offset, manifest.tensors()[piece.tensor].Bytes());
+  }
+  FW_ASSIGN_OR_RETURN(const std::unique_ptr<BlobWriter> writer, blobs->NewBlob());
+  Joiner joiner(writer.get());
+  for (size_t i = 0; i < manifest.tensors().size(); ++i) {
+    const auto it = replaced.find(i);
+    FW_RETURN_IF_ERROR(joiner.Append(
+        it != replaced.end()
+            ? it->second
+            : base.subspan(manifest.OffsetBytes(i), manifest.tensors()[i].Bytes())));
+  }
+  FW_RETURN_IF_ERROR(joiner.Flush());
+  return writer->Commit();
+}
+
+}  // namespace fedwatt

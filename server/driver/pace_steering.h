@@ -1,0 +1,19 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+// When a device that got no work should ask again.
+namespace fedwatt {
+
+enum class PaceReason {
+  kWanted,    // a job lacks clients like this one: come back soon
+  kWaiting,   // jobs have clients enough for now
+  kNoMatch    // no job could ever use it
+};
+
+// `base_ms` scaled by the reason, give or take a quarter: the jitter spreads a fleet that was
+// rejected at once. It is a function of (client, nth), so that a simulation replays.
+int64_t RetryAfterMs(int64_t base_ms, PaceReason reason, const std::string& client, uint64_t nth);
+
+}  // namespace fedwatt

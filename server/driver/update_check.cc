@@ -1,0 +1,145 @@
+#include "server/driver/update_check.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/bounds.h"
+#include "common/base/status_macros.h"
+#include "common/tensor/buffer_accumulator.h"
+#include "common/tensor/fixed_point.h"
+#include "server/driver/update_view.h"
+
+namespace fedwatt {
+namespace {
+
+// Coordinates read at a time: large enough that a read costs little, small enough for the cache.
+constexpr uint64_t kBlock = 64 * 1024;
+
+std::string CoordinateName(const JobSetup& setup, uint64_t coordinate) {
+  for (const UpdateLayout::Piece& piece : setup.layout.trainable) {
+    if (coordinate >= piece.offset && coordinate < piece.offset + piece.elements) {
+      return absl::StrCat("\"", setup.header.manifest.tensors()[piece.tensor].name, "\"[",
+                          coordinate - piece.offset, "]");
+    }
+  }
+  return absl::StrCat("coordinate ", coordinate);
+}
+
+// OK when the block has none.
+absl::Status BadValue(const JobSetup& setup, std::span<const float> block, uint64_t begin) {
+  const double bound = setup.spec.bounds.max_abs_delta;
+  for (size_t i = 0; i < block.size(); ++i) {
+    if (std::isfinite(block[i]) && std::fabs(block[i]) <= bound) continue;
+    const std::string name = CoordinateName(setup, begin + i);
+    if (!std::isfinite(block[i])) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("the update's ", name, " is ", block[i], ": must be finite"));
+    }
+    return absl::InvalidArgumentError(absl::StrCat("the update changes ", name, " by ", block[i],
+                                                   ": must be at most ", bound,
+                                                   " (bounds.max_abs_delta)"));
+  }
+  return absl::OkStatus();
+}
+
+using OnBlock = std::function<absl::Status(uint64_t begin, std::span<const float> values)>;
+
+absl::Status ForEachBlock(const SpooledUpdateView& view, uint64_t coordinates,
+                          const OnBlock& on_block) {
+  std::vector<float> block(std::min<uint64_t>(kBlock, coordinates));
+  for (uint64_t begin = 0; begin < coordinates; begin += block.size()) {
+    const std::span<float> part(block.data(),
+                                std::min<uint64_t>(block.size(), coordinates - begin));
+    FW_RETURN_IF_ERROR(view.ReadDelta(begin, part));
+    FW_RETURN_IF_ERROR(on_block(begin, part));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckBuffers(const JobSetup& setup, const SpooledUpdateView& view) {
+  if (setup.layout.buffer_bytes == 0) return absl::OkStatus();
+  FW_ASSIGN_OR_RETURN(const std::vector<uint8_t> buffers, view.ReadBuffers());
+  FW_ASSIGN_OR_RETURN(
+      const BufferAccumulator checker,
+      BufferAccumulator::Create(setup.header.manifest, setup.layout, setup.spec.bounds.max_weight,
+                                setup.MaxReports()));
+  return checker.Validate(buffers);
+}
+
+bool IsUsable(const std::optional<LossSums>& losses) {
+  return losses && std::isfinite(losses->loss_sum) && std::isfinite(losses->loss_sq_sum) &&
+         losses->correct <= losses->predictions;
+}
+
+}  // namespace
+
+absl::Status CheckReport(const AttemptFacts& facts, const Report& report) {
+  const JobSpec::Bounds& bounds = facts.setup->spec.bounds;
+  if (report.base_sha256 != facts.base.sha256) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the report is about model ", DigestHex(report.base_sha256), "; ", facts.key.ToString(),
+        " works on model ", DigestHex(facts.base.sha256)));
+  }
+  if (report.metrics.named.size() > bounds::kMaxMetrics) {
+    return absl::InvalidArgumentError(absl::StrCat("the report has ", report.metrics.named.size(),
+                                                   " named values: at most ", bounds::kMaxMetrics,
+                                                   " are taken"));
+  }
+  if (facts.key.evaluation) {
+    if (report.update.size == 0) return absl::OkStatus();
+    return absl::InvalidArgumentError("an evaluation takes no update");
+  }
+  if (report.weight < 1 || report.weight > bounds.max_weight) {
+    return absl::InvalidArgumentError(absl::StrCat("weight ", report.weight, ": must be 1 to ",
+                                                   bounds.max_weight, " (bounds.max_weight)"));
+  }
+  if (report.update.size == 0) {
+    return absl::InvalidArgumentError("the report brings no update; report a failure instead");
+  }
+  if (report.update.size > facts.setup->max_upload_bytes) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "an update of ", report.update.size, " bytes: this job's have at most ",
+        facts.setup->max_upload_bytes));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<double> ValidateUpdate(const JobSetup& setup, const SpooledUpdate& update,
+                                      const std::string& assignment_id) {
+  FW_ASSIGN_OR_RETURN(const auto view,
+                      SpooledUpdateView::Create(&setup, &update, assignment_id, 1, 1));
+  const uint64_t coordinates = setup.layout.coordinates;
+  F32Scanner scanner;
+  FW_RETURN_IF_ERROR(
+      ForEachBlock(*view, coordinates, [&](uint64_t, std::span<const float> values) {
+        scanner.Add(values);
+        return absl::OkStatus();
+      }));
+  const F32Stats stats = scanner.Stats();
+  if (!stats.finite || stats.max_abs > setup.spec.bounds.max_abs_delta) {
+    FW_RETURN_IF_ERROR(
+        ForEachBlock(*view, coordinates, [&](uint64_t begin, std::span<const float> values) {
+          return BadValue(setup, values, begin);
+        }));
+  }
+  FW_RETURN_IF_ERROR(CheckBuffers(setup, *view));
+  const double max_norm = setup.spec.bounds.max_update_norm;
+  const double norm = std::sqrt(stats.sum_squares);
+  return max_norm > 0 && norm > max_norm ? max_norm / norm : 1.0;
+}
+
+UpdateMetrics UsableMetrics(const UpdateMetrics& metrics) {
+  UpdateMetrics usable = metrics;
+  if (!IsUsable(usable.before)) usable.before.reset();
+  if (!IsUsable(usable.after)) usable.after.reset();
+  std::erase_if(usable.named, [](const auto& entry) { return !std::isfinite(entry.second); });
+  std::erase_if(usable.seconds_by_phase, [](const auto& entry) {
+    return !std::isfinite(entry.second) || entry.second < 0;
+  });
+  return usable;
+}
+
+}  // namespace fedwatt

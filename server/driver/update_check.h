@@ -1,0 +1,27 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "server/driver/attempt_board.h"
+#include "server/store/spool.h"
+
+// What makes an update acceptable. Errors are INVALID_ARGUMENT, for the client, and final: what the
+// device did is of no use.
+namespace fedwatt {
+
+// Everything that the report itself says: base model, weight, declared size, metrics.
+absl::Status CheckReport(const AttemptFacts& facts, const Report& report);
+
+// The validate pass of law 5, block by block: decodable, finite, within the bounds. The clip factor
+// comes back, 1 when the norm is within its bound. Other codes: reading failed.
+absl::StatusOr<double> ValidateUpdate(const JobSetup& setup, const SpooledUpdate& update,
+                                      const std::string& assignment_id);
+
+// Losses and named values of a report go into sums with others': what is not finite or cannot be is
+// left out.
+UpdateMetrics UsableMetrics(const UpdateMetrics& metrics);
+
+}  // namespace fedwatt

@@ -1,0 +1,62 @@
+#include "server/driver/update_view.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "server/driver/attempt_board.h"
+
+namespace fedwatt {
+
+absl::StatusOr<std::unique_ptr<SpooledUpdateView>> SpooledUpdateView::Create(
+    const JobSetup* setup, const SpooledUpdate* update, const std::string& assignment_id,
+    uint64_t weight, double clip_factor) {
+  const uint64_t buffers = setup->layout.buffer_bytes;
+  if (update->size() < buffers) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the update has ", update->size(), " bytes, fewer than the ", buffers,
+        " of the model's buffers"));
+  }
+  CodecContext context{setup->id, 0, assignment_id};
+  if (const auto name = ParseAssignmentName(assignment_id)) context.round = name->key.round;
+  std::unique_ptr<SpooledUpdateView> view(
+      new SpooledUpdateView(setup, update, std::move(context), weight, clip_factor));
+  view->encoded_bytes_ = update->size() - buffers;
+  const uint64_t coordinates = setup->layout.coordinates;
+  view->plain_ = setup->codec->name() == "raw_f32";
+  if (view->plain_) {
+    if (view->encoded_bytes_ != coordinates * sizeof(float)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("the update has ", update->size(), " bytes; the ", coordinates,
+                       " coordinates of this job and ", buffers, " bytes of buffers take ",
+                       coordinates * sizeof(float) + buffers));
+    }
+    return view;
+  }
+  view->encoded_.resize(view->encoded_bytes_);
+  FW_RETURN_IF_ERROR(update->ReadAt(0, view->encoded_));
+  return view;
+}
+
+absl::Status SpooledUpdateView::ReadDelta(uint64_t begin, std::span<float> out) const {
+  const uint64_t coordinates = setup_->layout.coordinates;
+  if (begin > coordinates || out.size() > coordinates - begin) {
+    return absl::OutOfRangeError(absl::StrCat("coordinates ", begin, "+", out.size(), " of ",
+                                              coordinates));
+  }
+  if (!plain_) {
+    return setup_->codec->DecodeBlock(encoded_, coordinates, context_, begin, out);
+  }
+  // A slice of a plain encoding is the plain encoding of the slice.
+  window_.resize(out.size() * sizeof(float));
+  FW_RETURN_IF_ERROR(update_->ReadAt(begin * sizeof(float), window_));
+  return setup_->codec->DecodeBlock(window_, out.size(), context_, 0, out);
+}
+
+absl::StatusOr<std::vector<uint8_t>> SpooledUpdateView::ReadBuffers() const {
+  std::vector<uint8_t> buffers(setup_->layout.buffer_bytes);
+  if (!buffers.empty()) FW_RETURN_IF_ERROR(update_->ReadAt(encoded_bytes_, buffers));
+  return buffers;
+}
+
+}  // namespace fedwatt
