@@ -185,7 +185,11 @@ void ConfigureProcess() {
   static std::once_flag once;
   std::call_once(once, [] {
     at::set_num_threads(1);
-    at::set_num_interop_threads(1);
+    try {
+      at::set_num_interop_threads(1);
+    } catch (const c10::Error&) {
+      // A host application has used the pool already; nothing here submits work to it.
+    }
     using SetThreads = void (*)(int);
     if (void* set = dlsym(RTLD_DEFAULT, "openblas_set_num_threads")) {
       reinterpret_cast<SetThreads>(set)(1);

@@ -319,6 +319,51 @@ TEST_F(TrainerTest, AnEvaluationAssignmentOnlyEvaluates) {
   EXPECT_FALSE(FileExists(request_.output_path));
 }
 
+TEST_F(TrainerTest, ASequenceModelLearnsTextAndCountsEveryCharacter) {
+  std::string text;
+  for (int i = 0; i < 60; ++i) text += "abcabcabcabc";
+  ASSERT_TRUE(WriteFileAtomic(dir_ + "/text", text).ok());
+  const auto config = DatasetConfig::Parse("t=text:" + dir_ + "/text?sequence=10");
+  ASSERT_TRUE(config.ok()) << config.status();
+  const auto opened = OpenDataset(*config);
+  ASSERT_TRUE(opened.ok()) << opened.status();
+  data_ = *opened;
+  ZooOptions options;
+  options.sequence_length = 10;
+  UseModel(BuildModel(*ZooModel("char-lstm", options), 1));
+  request_.plan.optimizer = {.kind = OptimizerKind::kAdam, .lr = 0.01};
+  const auto result = Run();
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->metrics.after->predictions, data_->size() * 10);
+  EXPECT_NEAR(MeanLoss(*result->metrics.before), std::log(97), 0.2);
+  EXPECT_LT(MeanLoss(*result->metrics.after), 2);
+}
+
+TEST_F(TrainerTest, NegativeTargetsArePaddingAndNotCounted) {
+  auto data =
+      std::make_shared<MemoryDataset>(std::vector<int64_t>{4}, std::vector<int64_t>{}, DType::kI64);
+  data->Add({1, 0, 0, 0}, {0});
+  data->Add({0, 1, 0, 0}, {-100});
+  data_ = data;
+  UseModel(BuildModel(*ZooModel("mlp", SmallMlp()), 7));
+  request_.kind = AssignmentKind::kEvaluate;
+  const auto result = Run();
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->metrics.after->examples, 2u);
+  EXPECT_EQ(result->metrics.after->predictions, 1u);
+}
+
+TEST_F(TrainerTest, ATargetOutsideOfTheClassesIsAnErrorNotACrash) {
+  auto data =
+      std::make_shared<MemoryDataset>(std::vector<int64_t>{4}, std::vector<int64_t>{}, DType::kI64);
+  data->Add({1, 0, 0, 0}, {3});
+  data_ = data;
+  UseModel(BuildModel(*ZooModel("mlp", SmallMlp()), 7));
+  const auto result = Run();
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(result.status().message()), HasSubstr("out of bounds"));
+}
+
 TEST_F(TrainerTest, AMeanLossGivesTheSameUpdateAndSumOfLosses) {
   UseLine(kPairs);
   const std::vector<float> per_example = AsFloats(Update());
