@@ -30,8 +30,9 @@ struct GrpcConnection {
 // The calls of one transport. Thread-safe.
 class GrpcCalls {
  public:
-  GrpcCalls(GrpcTransportOptions options, const Clock* clock)
-      : options_(std::move(options)), clock_(clock) {}
+  // `executor` destroys connections and contexts.
+  GrpcCalls(GrpcTransportOptions options, const Clock* clock, Executor* executor)
+      : options_(std::move(options)), clock_(clock), executor_(executor) {}
 
   const GrpcTransportOptions& options() const { return options_; }
 
@@ -61,6 +62,7 @@ class GrpcCalls {
 
   const GrpcTransportOptions options_;
   const Clock* const clock_;
+  Executor* const executor_;
 
   Mutex mutex_;
   CondVar idle_;

@@ -50,7 +50,7 @@ struct UnaryCall {
 class GrpcTransport final : public ClientTransport {
  public:
   GrpcTransport(GrpcTransportOptions options, const Clock* clock, Executor* executor)
-      : executor_(executor), calls_(std::move(options), clock) {}
+      : executor_(executor), calls_(std::move(options), clock, executor) {}
 
   ~GrpcTransport() override {
     calls_.CancelAll();
@@ -134,6 +134,9 @@ class GrpcTransport final : public ClientTransport {
            [this, call, timeout_ms](const grpc::Status& status) {
              const absl::Status ended = calls_.EndCall(call->context, status, timeout_ms);
              std::move(call->done)(ended.ok() ? wire::FromProto(call->response) : ended);
+             // Before the count falls: afterwards the executor that releases them may be gone.
+             call->context.reset();
+             call->connection.reset();
              calls_.RemovePending();
            });
   }
