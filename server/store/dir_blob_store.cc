@@ -49,7 +49,13 @@ class DirBlobWriter final : public BlobWriter {
     // A piece is missing: what is there must never get the name of the whole.
     if (!failed_.ok()) return failed_;
     failed_ = absl::FailedPreconditionError(absl::StrCat(file_.path(), " is committed already"));
-    const BlobRef ref{hash_.Finish(), file_.size()};
+    return CommitAs({hash_.Finish(), file_.size()});
+  }
+
+  // For who knows the hash of what it appends.
+  absl::Status AppendUnhashed(std::span<const uint8_t> data) { return file_.Append(data); }
+
+  absl::StatusOr<BlobRef> CommitAs(const BlobRef& ref) {
     const std::string path = folder_->PathOf(ref.sha256);
     const std::string bucket = folder_->BucketOf(ref.sha256);
     if (HasSize(path, ref.size)) {
@@ -81,11 +87,7 @@ class DirBlobStore final : public BlobStore {
  public:
   explicit DirBlobStore(std::shared_ptr<Folder> folder) : folder_(std::move(folder)) {}
 
-  absl::StatusOr<std::unique_ptr<BlobWriter>> NewBlob() override {
-    const std::string path = absl::StrCat(folder_->tmp, "/", folder_->next_temporary.fetch_add(1));
-    FW_ASSIGN_OR_RETURN(FileWriter file, FileWriter::Create(path));
-    return std::unique_ptr<BlobWriter>(std::make_unique<DirBlobWriter>(folder_, std::move(file)));
-  }
+  absl::StatusOr<std::unique_ptr<BlobWriter>> NewBlob() override { return NewWriter(); }
 
   absl::StatusOr<BlobRef> Put(std::span<const uint8_t> data) override {
     const BlobRef ref{Sha256Of(data), data.size()};
@@ -93,9 +95,9 @@ class DirBlobStore final : public BlobStore {
       FW_RETURN_IF_ERROR(FsyncDir(folder_->BucketOf(ref.sha256)));
       return ref;
     }
-    FW_ASSIGN_OR_RETURN(const std::unique_ptr<BlobWriter> writer, NewBlob());
-    FW_RETURN_IF_ERROR(writer->Append(data));
-    return writer->Commit();
+    FW_ASSIGN_OR_RETURN(const std::unique_ptr<DirBlobWriter> writer, NewWriter());
+    FW_RETURN_IF_ERROR(writer->AppendUnhashed(data));
+    return writer->CommitAs(ref);
   }
 
   absl::StatusOr<std::shared_ptr<const MappedFile>> Open(const Digest& sha256) override {
@@ -132,6 +134,12 @@ class DirBlobStore final : public BlobStore {
   }
 
  private:
+  absl::StatusOr<std::unique_ptr<DirBlobWriter>> NewWriter() {
+    const std::string path = absl::StrCat(folder_->tmp, "/", folder_->next_temporary.fetch_add(1));
+    FW_ASSIGN_OR_RETURN(FileWriter file, FileWriter::Create(path));
+    return std::make_unique<DirBlobWriter>(folder_, std::move(file));
+  }
+
   absl::StatusOr<MappedFile> OpenFile(const Digest& sha256) const {
     absl::StatusOr<MappedFile> file = MappedFile::Open(folder_->PathOf(sha256));
     if (file.ok() || !absl::IsNotFound(file.status())) return file;

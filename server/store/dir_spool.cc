@@ -1,10 +1,14 @@
+#include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
-#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "common/base/bounds.h"
 #include "common/base/status_macros.h"
 #include "server/store/spool.h"
@@ -15,27 +19,34 @@ namespace {
 
 using SpoolFilePtr = std::shared_ptr<SpoolFile>;
 
+constexpr char kEnding[] = ".upload";
+constexpr uint64_t kMaxSpareBytes = 64 << 20;
+
 // Which uploads there are, and the bytes that they reserve. Uploads may outlive the spool.
 //
-// Lock order: mutex_ before a file's own lock. A file is dropped while mutex_ is held, so that a
-// new one of the same name cannot come between.
+// Lock order: mutex_ before a file's own lock.
 class Index {
  public:
-  Index(std::string dir, uint64_t max_bytes) : dir_(std::move(dir)), max_bytes_(max_bytes) {}
+  // `first_number`: greater than that of every file in `dir`.
+  Index(std::string dir, uint64_t max_bytes, uint64_t first_number)
+      : dir_(std::move(dir)), max_bytes_(max_bytes), next_number_(first_number) {}
 
   // Of two files of one assignment the first stays.
   void Add(const SpoolFilePtr& file) {
     MutexLock lock(&mutex_);
     const auto [it, added] = files_.try_emplace(file->id().assignment_id, file);
-    if (!added) return file->Drop();
-    reserved_ += file->id().size;
+    if (added) {
+      reserved_ += file->id().size;
+    } else {
+      file->Drop();
+    }
   }
 
   absl::StatusOr<SpoolFilePtr> Open(const SpoolFileId& id) {
     MutexLock lock(&mutex_);
     if (const auto it = files_.find(id.assignment_id); it != files_.end()) {
       const SpoolFileId& known = it->second->id();
-      if (known.sha256 == id.sha256 && known.size == id.size && !it->second->dropped()) {
+      if (known.sha256 == id.sha256 && known.size == id.size && !it->second->is_void()) {
         return it->second;
       }
       Erase(it);
@@ -45,7 +56,7 @@ class Index {
           "no room in ", dir_, " for the ", id.size, " bytes of ", id.assignment_id, ": ",
           reserved_, " of ", max_bytes_, " are reserved by uploads; try again later"));
     }
-    const SpoolFilePtr file = std::make_shared<SpoolFile>(dir_, id);
+    const SpoolFilePtr file = std::make_shared<SpoolFile>(NextPath(id.size), id);
     reserved_ += id.size;
     files_[id.assignment_id] = file;
     return file;
@@ -80,9 +91,25 @@ class Index {
   using Files = std::unordered_map<std::string, SpoolFilePtr>;
 
   Files::iterator Erase(Files::iterator it) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    it->second->Drop();
+    std::optional<SpareFile> spare = it->second->Drop();
+    if (spare && spare_bytes_ + spare->bytes <= kMaxSpareBytes) {
+      spare_bytes_ += spare->bytes;
+      spares_.push_back(*std::move(spare));
+    } else if (spare) {
+      RemoveIfExists(spare->path).IgnoreError();
+    }
     reserved_ -= it->second->id().size;
     return files_.erase(it);
+  }
+
+  std::string NextPath(uint64_t size) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (size > bounds::kMaxInlineBytes || spares_.empty()) {
+      return absl::StrCat(dir_, "/", next_number_++, kEnding);
+    }
+    std::string path = std::move(spares_.back().path);
+    spare_bytes_ -= spares_.back().bytes;
+    spares_.pop_back();
+    return path;
   }
 
   const std::string dir_;
@@ -90,6 +117,9 @@ class Index {
   mutable Mutex mutex_;
   Files files_ ABSL_GUARDED_BY(mutex_);
   uint64_t reserved_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t next_number_ ABSL_GUARDED_BY(mutex_);
+  std::vector<SpareFile> spares_ ABSL_GUARDED_BY(mutex_);
+  uint64_t spare_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 class Upload final : public SpoolUpload {
@@ -164,14 +194,20 @@ class DirSpool final : public Spool {
   const std::shared_ptr<Index> index_;
 };
 
-absl::Status RecoverFiles(const std::string& dir, std::vector<SpoolFilePtr>* found) {
+// What earlier processes left. `next_number` becomes greater than the number of every file.
+absl::Status RecoverFiles(const std::string& dir, std::vector<SpoolFilePtr>* found,
+                          uint64_t* next_number) {
   FW_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDir(dir));
   for (const std::string& name : names) {
-    if (!absl::EndsWith(name, ".part") && !absl::EndsWith(name, ".done")) continue;
-    if (SpoolFilePtr file = SpoolFile::Recover(dir, name)) {
+    absl::string_view stem = name;
+    uint64_t number = 0;
+    if (!absl::ConsumeSuffix(&stem, kEnding) || !absl::SimpleAtoi(stem, &number)) continue;
+    *next_number = std::max(*next_number, number + 1);
+    const std::string path = absl::StrCat(dir, "/", name);
+    if (SpoolFilePtr file = SpoolFile::Recover(path)) {
       found->push_back(std::move(file));
     } else {
-      FW_RETURN_IF_ERROR(RemoveIfExists(absl::StrCat(dir, "/", name)));
+      FW_RETURN_IF_ERROR(RemoveIfExists(path));
     }
   }
   return absl::OkStatus();
@@ -182,14 +218,15 @@ absl::Status RecoverFiles(const std::string& dir, std::vector<SpoolFilePtr>* fou
 absl::StatusOr<std::unique_ptr<Spool>> OpenSpool(const SpoolOptions& options) {
   FW_RETURN_IF_ERROR(EnsureDir(options.dir));
   std::vector<SpoolFilePtr> found;
-  FW_RETURN_IF_ERROR(RecoverFiles(options.dir, &found));
+  uint64_t next_number = 1;
+  FW_RETURN_IF_ERROR(RecoverFiles(options.dir, &found, &next_number));
   uint64_t max_bytes = options.max_bytes;
   if (max_bytes == 0) {
     FW_ASSIGN_OR_RETURN(max_bytes, FreeDiskBytes(options.dir));
     for (const SpoolFilePtr& file : found) max_bytes += file->held();
     max_bytes = max_bytes / 10 * 9;
   }
-  auto index = std::make_shared<Index>(options.dir, max_bytes);
+  auto index = std::make_shared<Index>(options.dir, max_bytes, next_number);
   for (const SpoolFilePtr& file : found) index->Add(file);
   return std::unique_ptr<Spool>(std::make_unique<DirSpool>(std::move(index)));
 }

@@ -4,12 +4,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/bounds.h"
 #include "common/base/status_macros.h"
@@ -60,13 +60,10 @@ std::optional<SpoolFileId> ParseHeader(const Header& header) {
   return id;
 }
 
-std::string StemOf(const std::string& dir, const std::string& assignment_id) {
-  return absl::StrCat(dir, "/", Sha256Hex(AsBytes(assignment_id)));
-}
-
 class Update final : public SpooledUpdate {
  public:
-  Update(SpoolReader reader, uint64_t size) : reader_(std::move(reader)), size_(size) {}
+  Update(SpoolReader reader, uint64_t size, std::shared_ptr<const bool> in_use)
+      : reader_(std::move(reader)), size_(size), in_use_(std::move(in_use)) {}
 
   uint64_t size() const override { return size_; }
 
@@ -81,6 +78,7 @@ class Update final : public SpooledUpdate {
  private:
   const SpoolReader reader_;
   const uint64_t size_;
+  const std::shared_ptr<const bool> in_use_;
 };
 
 }  // namespace
@@ -120,31 +118,24 @@ absl::Status SpoolReader::ReadAt(uint64_t offset, std::span<uint8_t> out) const 
   return absl::OkStatus();
 }
 
-SpoolFile::SpoolFile(const std::string& dir, SpoolFileId id)
-    : id_(std::move(id)), stem_(StemOf(dir, id_.assignment_id)) {}
+SpoolFile::SpoolFile(std::string path, SpoolFileId id)
+    : path_(std::move(path)), id_(std::move(id)), readers_(std::make_shared<const bool>(true)) {}
 
-std::unique_ptr<SpoolFile> SpoolFile::Recover(const std::string& dir, const std::string& name) {
-  const std::string path = absl::StrCat(dir, "/", name);
-  const bool complete = absl::EndsWith(name, ".done");
+std::unique_ptr<SpoolFile> SpoolFile::Recover(const std::string& path) {
   const absl::StatusOr<uint64_t> length = FileSize(path);
   absl::StatusOr<SpoolReader> reader = SpoolReader::Open(path);
   Header header;
   if (!length.ok() || !reader.ok() || !reader->ReadAt(0, header).ok()) return nullptr;
   const std::optional<SpoolFileId> id = ParseHeader(header);
-  if (!id || path != StemOf(dir, id->assignment_id) + (complete ? ".done" : ".part")) {
-    return nullptr;
-  }
   const uint64_t held = *length - kHeaderBytes;
-  if (held > id->size || (complete && held < id->size)) return nullptr;
-  auto file = std::make_unique<SpoolFile>(dir, *id);
+  if (!id || held > id->size) return nullptr;
+  auto file = std::make_unique<SpoolFile>(path, *id);
   MutexLock lock(&file->mutex_);
-  file->exists_ = true;
-  file->complete_ = complete;
+  file->begun_ = true;
+  file->complete_ = held == id->size;
   file->held_.store(held);
   return file;
 }
-
-std::string SpoolFile::Path() const { return stem_ + (complete_ ? ".done" : ".part"); }
 
 uint64_t SpoolFile::NewStream() {
   MutexLock lock(&mutex_);
@@ -153,10 +144,10 @@ uint64_t SpoolFile::NewStream() {
 }
 
 absl::Status SpoolFile::CheckStream(uint64_t stream) const {
-  if (!dropped_ && stream == stream_) return absl::OkStatus();
+  if (!void_ && stream == stream_) return absl::OkStatus();
   return absl::AbortedError(
       absl::StrCat("the upload of ", id_.assignment_id,
-                   dropped_ ? " was dropped" : " goes on over a newer connection",
+                   void_ ? " was dropped" : " goes on over a newer connection",
                    "; ask for its offset before sending more"));
 }
 
@@ -184,27 +175,35 @@ absl::Status SpoolFile::Append(uint64_t stream, uint64_t offset, std::span<const
 }
 
 absl::Status SpoolFile::Write(std::span<const uint8_t> data) {
-  if (!writer_ && exists_) {
-    FW_ASSIGN_OR_RETURN(writer_, FileWriter::Open(Path()));
+  if (!begun_) return Begin(data);
+  if (!writer_) {
+    FW_ASSIGN_OR_RETURN(writer_, FileWriter::Open(path_));
   }
-  if (writer_) return writer_->WriteAt(kHeaderBytes + held_.load(), data);
-  FW_ASSIGN_OR_RETURN(FileWriter created, FileWriter::Create(Path()));
+  return writer_->WriteAt(kHeaderBytes + held_.load(), data);
+}
+
+// The header with the first piece. Killed half-way it leaves a file without a valid header, or one
+// whose hash is wrong: either is found out before it is believed.
+absl::Status SpoolFile::Begin(std::span<const uint8_t> data) {
+  absl::StatusOr<FileWriter> file = FileWriter::Open(path_);
+  if (absl::IsNotFound(file.status())) file = FileWriter::Create(path_);
+  FW_RETURN_IF_ERROR(file.status());
+  if (file->size() > kHeaderBytes + data.size()) {
+    FW_RETURN_IF_ERROR(file->Truncate(kHeaderBytes + data.size()));
+  }
   const Header header = MakeHeader(id_);
-  absl::Status status;
   if (data.size() <= bounds::kMaxInlineBytes) {  // copying costs less than a second call
-    std::vector<uint8_t> both(header.begin(), header.end());
+    std::vector<uint8_t> both;
+    both.reserve(header.size() + data.size());
+    both.insert(both.end(), header.begin(), header.end());
     both.insert(both.end(), data.begin(), data.end());
-    status = created.WriteAt(0, both);
+    FW_RETURN_IF_ERROR(file->WriteAt(0, both));
   } else {
-    status = created.WriteAt(0, header);
-    if (status.ok()) status = created.WriteAt(kHeaderBytes, data);
+    FW_RETURN_IF_ERROR(file->WriteAt(kHeaderBytes, data));
+    FW_RETURN_IF_ERROR(file->WriteAt(0, header));
   }
-  if (!status.ok()) {  // without its header a file is nothing to go on with
-    RemoveIfExists(Path()).IgnoreError();
-    return status;
-  }
-  writer_ = std::move(created);
-  exists_ = true;
+  writer_ = *std::move(file);
+  begun_ = true;
   return absl::OkStatus();
 }
 
@@ -212,7 +211,7 @@ absl::Status SpoolFile::Write(std::span<const uint8_t> data) {
 absl::Status SpoolFile::HashHeld() {
   const uint64_t held = held_.load();
   if (hashed_ == held) return absl::OkStatus();
-  FW_ASSIGN_OR_RETURN(const SpoolReader reader, SpoolReader::Open(Path()));
+  FW_ASSIGN_OR_RETURN(const SpoolReader reader, SpoolReader::Open(path_));
   std::vector<uint8_t> buffer(std::min<uint64_t>(held - hashed_, bounds::kChunkBytes));
   while (hashed_ < held) {
     const std::span<uint8_t> piece(buffer.data(),
@@ -224,7 +223,7 @@ absl::Status SpoolFile::HashHeld() {
   return absl::OkStatus();
 }
 
-// All bytes there and the hash right. DATA_LOSS drops the file; other errors leave it.
+// All bytes there and the hash right. DATA_LOSS makes the upload void.
 absl::Status SpoolFile::Verify() {
   if (verified_) return absl::OkStatus();
   std::string fault;
@@ -242,26 +241,21 @@ absl::Status SpoolFile::Verify() {
     }
   }
   if (fault.empty()) return absl::OkStatus();
-  DropLocked();
+  void_ = true;
+  writer_.reset();
+  held_.store(0);
   return absl::DataLossError(
       absl::StrCat("the upload of ", id_.assignment_id, " ", fault, "; send it again"));
-}
-
-absl::Status SpoolFile::Complete() {
-  if (complete_) return absl::OkStatus();
-  if (!exists_) FW_RETURN_IF_ERROR(Write({}));  // an update of no bytes
-  if (writer_) FW_RETURN_IF_ERROR(writer_->Close());
-  writer_.reset();
-  FW_RETURN_IF_ERROR(RenameFile(Path(), stem_ + ".done"));
-  complete_ = true;
-  return absl::OkStatus();
 }
 
 absl::Status SpoolFile::Finish(uint64_t stream) {
   MutexLock lock(&mutex_);
   FW_RETURN_IF_ERROR(CheckStream(stream));
   FW_RETURN_IF_ERROR(Verify());
-  return Complete();
+  if (!begun_) FW_RETURN_IF_ERROR(Begin({}));  // an update of no bytes
+  writer_.reset();
+  complete_ = true;
+  return absl::OkStatus();
 }
 
 void SpoolFile::EndStream(uint64_t stream) {
@@ -271,31 +265,35 @@ void SpoolFile::EndStream(uint64_t stream) {
 
 absl::StatusOr<std::unique_ptr<SpooledUpdate>> SpoolFile::Read() {
   MutexLock lock(&mutex_);
-  if (dropped_ || !complete_) {
+  if (void_ || !complete_) {
     return absl::NotFoundError(absl::StrCat("no complete upload of ", id_.assignment_id, ": ",
                                             held_.load(), " of ", id_.size, " bytes are there"));
   }
   FW_RETURN_IF_ERROR(Verify());
-  FW_ASSIGN_OR_RETURN(SpoolReader reader, SpoolReader::Open(Path()));
-  return std::unique_ptr<SpooledUpdate>(std::make_unique<Update>(std::move(reader), id_.size));
+  FW_ASSIGN_OR_RETURN(SpoolReader reader, SpoolReader::Open(path_));
+  return std::unique_ptr<SpooledUpdate>(
+      std::make_unique<Update>(std::move(reader), id_.size, readers_));
 }
 
-void SpoolFile::Drop() {
+std::optional<SpareFile> SpoolFile::Drop() {
   MutexLock lock(&mutex_);
-  DropLocked();
-}
-
-void SpoolFile::DropLocked() {
-  if (std::exchange(dropped_, true)) return;
-  writer_.reset();
-  // A file that stays behind is found again at the next start.
-  if (exists_) RemoveIfExists(Path()).IgnoreError();
+  void_ = true;
   held_.store(0);
+  writer_.reset();
+  const bool read_by_nobody = readers_.use_count() == 1;
+  if (begun_ && read_by_nobody && id_.size <= bounds::kMaxInlineBytes) {
+    absl::StatusOr<FileWriter> file = FileWriter::Open(path_);
+    constexpr std::array<uint8_t, kMagicBytes> kBlank{};
+    if (file.ok() && file->WriteAt(0, kBlank).ok()) return SpareFile{path_, file->size()};
+  }
+  // A file that stays behind is found again at the next start.
+  RemoveIfExists(path_).IgnoreError();
+  return std::nullopt;
 }
 
-bool SpoolFile::dropped() const {
+bool SpoolFile::is_void() const {
   MutexLock lock(&mutex_);
-  return dropped_;
+  return void_;
 }
 
 }  // namespace fedwatt

@@ -2,12 +2,12 @@
 
 // One upload on disk, and what this process knows of it. Internal to server/store.
 //
-//   STEM.part  header, then the bytes so far   (STEM: SHA-256 of the assignment id, in hex)
-//   STEM.done  the same, complete and of the right hash when it was renamed
+// A file is a header that says what it is for, then the bytes so far, so that a restart resumes at
+// the file's length. Nothing is synced: after a power cut a file may lie, so bytes of an earlier
+// process are hashed again before they are believed.
 //
-// The header says what the file is for, so that a restart resumes at the file's length. Nothing is
-// synced: after a power cut a file may lie, so bytes of an earlier process are hashed again before
-// they are believed.
+// Small files are used again rather than removed and created: for hundreds of small updates a round
+// that would cost ten times what writing them does. A file in between has a blank header.
 
 #include <atomic>
 #include <cstdint>
@@ -48,15 +48,22 @@ struct SpoolFileId {
   uint64_t size = 0;
 };
 
+// A file without a use.
+struct SpareFile {
+  std::string path;
+  uint64_t bytes = 0;  // that it occupies
+};
+
 // Thread-safe.
 class SpoolFile {
  public:
-  // An upload of which nothing is there; makes no file before the first byte.
-  SpoolFile(const std::string& dir, SpoolFileId id);
+  // An upload of which nothing is there. Takes over the file `path` if it is there, or makes it;
+  // not before the first byte.
+  SpoolFile(std::string path, SpoolFileId id);
 
-  // The file called `name` in `dir`, as an earlier process left it; nothing if it is not ours or
-  // not whole enough to go on with.
-  static std::unique_ptr<SpoolFile> Recover(const std::string& dir, const std::string& name);
+  // The file at `path` as an earlier process left it; nothing if it is not ours or not whole enough
+  // to go on with.
+  static std::unique_ptr<SpoolFile> Recover(const std::string& path);
 
   const SpoolFileId& id() const { return id_; }
   uint64_t held() const { return held_.load(std::memory_order_acquire); }  // bytes there
@@ -68,35 +75,35 @@ class SpoolFile {
   // The stream has ended, finished or not.
   void EndStream(uint64_t stream);
 
-  // NOT_FOUND unless complete and right. After DATA_LOSS the file is dropped.
+  // NOT_FOUND unless complete and right. After DATA_LOSS the upload is void: Drop it.
   absl::StatusOr<std::unique_ptr<SpooledUpdate>> Read();
 
-  // Removes the file; every later call fails. Idempotent.
-  void Drop();
-  bool dropped() const;
+  // Every later call fails. The file is removed, unless it is fit for another upload: small, and
+  // read by nobody.
+  std::optional<SpareFile> Drop();
+  bool is_void() const;  // dropped, or found wrong
 
  private:
   absl::Status CheckStream(uint64_t stream) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Write(std::span<const uint8_t> data) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status Begin(std::span<const uint8_t> data) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status HashHeld() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Verify() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status Complete() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void DropLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  std::string Path() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  const std::string path_;
   const SpoolFileId id_;
-  const std::string stem_;  // path without the ending
 
   mutable Mutex mutex_;
   uint64_t stream_ ABSL_GUARDED_BY(mutex_) = 0;
-  bool dropped_ ABSL_GUARDED_BY(mutex_) = false;
-  bool complete_ ABSL_GUARDED_BY(mutex_) = false;  // the file is called .done
-  bool exists_ ABSL_GUARDED_BY(mutex_) = false;
+  bool void_ ABSL_GUARDED_BY(mutex_) = false;
+  bool complete_ ABSL_GUARDED_BY(mutex_) = false;  // finished, or all there after a restart
+  bool begun_ ABSL_GUARDED_BY(mutex_) = false;     // the header is there
   std::optional<FileWriter> writer_ ABSL_GUARDED_BY(mutex_);
   Sha256 hash_ ABSL_GUARDED_BY(mutex_);
-  uint64_t hashed_ ABSL_GUARDED_BY(mutex_) = 0;    // bytes that went into hash_
-  bool verified_ ABSL_GUARDED_BY(mutex_) = false;  // the whole has the right hash
-  std::atomic<uint64_t> held_{0};                  // written under mutex_
+  uint64_t hashed_ ABSL_GUARDED_BY(mutex_) = 0;                  // bytes that went into hash_
+  bool verified_ ABSL_GUARDED_BY(mutex_) = false;                // the whole has the right hash
+  std::shared_ptr<const bool> readers_ ABSL_GUARDED_BY(mutex_);  // each reader has a copy
+  std::atomic<uint64_t> held_{0};                                // written under mutex_
 };
 
 }  // namespace fedwatt

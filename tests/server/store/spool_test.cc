@@ -57,6 +57,13 @@ class SpoolTest : public testing::Test {
     return status.ok() ? bytes : status.ToString();
   }
 
+  void ExpectNothingAfterARestart() {
+    Restart();
+    EXPECT_EQ(spool_->Offset(kId, hash_), 0u);
+    EXPECT_EQ(spool_->bytes_reserved(), 0u);
+    EXPECT_THAT(*ListDir(dir_.path()), IsEmpty());
+  }
+
   std::string OnlyFile() {
     const auto names = *ListDir(dir_.path());
     EXPECT_THAT(names, SizeIs(1));
@@ -124,9 +131,9 @@ TEST_F(SpoolTest, AWrongHashDropsTheFile) {
   const absl::Status status = upload->Finish();
   EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
   EXPECT_THAT(std::string(status.message()), HasSubstr(DigestHex(hash_)));
-  EXPECT_THAT(*ListDir(dir_.path()), IsEmpty());
   EXPECT_EQ(spool_->bytes_reserved(), 0u);
   EXPECT_EQ(upload->Append(1000, {}).code(), absl::StatusCode::kAborted);
+  ExpectNothingAfterARestart();
 }
 
 TEST_F(SpoolTest, FinishingTooEarlyDropsTheFile) {
@@ -134,7 +141,7 @@ TEST_F(SpoolTest, FinishingTooEarlyDropsTheFile) {
   ASSERT_TRUE(upload->Append(0, Part(content_, 0, 999)).ok());
   EXPECT_EQ(upload->Finish().code(), absl::StatusCode::kDataLoss);
   EXPECT_EQ(spool_->Offset(kId, hash_), 0u);
-  EXPECT_THAT(*ListDir(dir_.path()), IsEmpty());
+  ExpectNothingAfterARestart();
 }
 
 // ---- cut uploads
@@ -202,8 +209,8 @@ TEST_F(SpoolTest, AnAlteredFileOfAnEarlierProcessIsNotBelieved) {
 
 TEST_F(SpoolTest, AFileThatIsNotOursIsRemovedAtTheStart) {
   Upload(kId, content_);
-  ASSERT_TRUE(WriteFileAtomic(dir_.File("0123.part"), "too short").ok());
-  ASSERT_TRUE(WriteFileAtomic(dir_.File("4567.done"), std::string(5000, 'x')).ok());
+  ASSERT_TRUE(WriteFileAtomic(dir_.File("17.upload"), "too short").ok());
+  ASSERT_TRUE(WriteFileAtomic(dir_.File("18.upload"), std::string(5000, 'x')).ok());
   Restart();
   EXPECT_THAT(*ListDir(dir_.path()), SizeIs(1));
   EXPECT_EQ(ReadAll(kId, content_), content_);
@@ -293,6 +300,55 @@ TEST_F(SpoolTest, RemoveClosesTheUploadInProgress) {
   ASSERT_TRUE(upload->Append(0, Part(content_, 0, 500)).ok());
   spool_->Remove(kId);
   EXPECT_EQ(upload->Append(500, Part(content_, 500, 1000)).code(), absl::StatusCode::kAborted);
+  ExpectNothingAfterARestart();
+}
+
+TEST_F(SpoolTest, SmallFilesAreUsedAgain) {
+  for (int round = 0; round < 10; ++round) {
+    for (int i = 0; i < 5; ++i) {
+      const std::string content = Content(1000 - round * 50 - i);
+      const std::string id = absl::StrCat("job/r", round, "/a1/", i);
+      Upload(id, content);
+      EXPECT_EQ(ReadAll(id, content), content);
+    }
+    if (round == 5) {
+      // A file that once held more ends where the smaller update in it ends.
+      const std::string last = Content(1000 - 5 * 50 - 4);
+      Restart();
+      EXPECT_EQ(ReadAll("job/r5/a1/4", last), last);
+    }
+    for (int i = 0; i < 5; ++i) spool_->Remove(absl::StrCat("job/r", round, "/a1/", i));
+  }
+  EXPECT_THAT(*ListDir(dir_.path()), SizeIs(5));
+  Restart();
+  EXPECT_THAT(*ListDir(dir_.path()), IsEmpty());
+}
+
+TEST_F(SpoolTest, AFileThatIsBeingReadIsNotUsedAgain) {
+  Upload("a", content_);
+  const auto update = *spool_->Read("a", hash_);
+  spool_->Remove("a");
+  Upload("b", Content(2000).substr(1000));
+  std::string bytes(1000, '\0');
+  ASSERT_TRUE(update->ReadAt(0, {reinterpret_cast<uint8_t*>(bytes.data()), bytes.size()}).ok());
+  EXPECT_EQ(bytes, content_);
+}
+
+TEST_F(SpoolTest, AStreamOfARemovedUploadCannotWriteIntoTheNext) {
+  const auto old = *spool_->Open("a", hash_, 1000);
+  ASSERT_TRUE(old->Append(0, Part(content_, 0, 500)).ok());
+  spool_->Remove("a");
+  const auto next = *spool_->Open("b", hash_, 1000);
+  ASSERT_TRUE(next->Append(0, Part(content_, 0, 500)).ok());
+  EXPECT_EQ(old->Append(500, Part(content_, 500, 1000)).code(), absl::StatusCode::kAborted);
+  ASSERT_TRUE(next->Append(500, Part(content_, 500, 1000)).ok());
+  EXPECT_TRUE(next->Finish().ok());
+}
+
+TEST_F(SpoolTest, LargeFilesAreRemovedAtOnce) {
+  const std::string large = Content(600'000);
+  Upload(kId, large);
+  spool_->Remove(kId);
   EXPECT_THAT(*ListDir(dir_.path()), IsEmpty());
 }
 
