@@ -1,8 +1,10 @@
 #pragma once
 
+#include "common/base/version.h"
+
 // The version that a client tells its coordinator, and that a plan's `min_sdk` is compared with.
 namespace fedwatt {
 
-inline constexpr char kSdkVersion[] = "0.1.0";
+inline constexpr const char* kSdkVersion = kVersion;
 
 }  // namespace fedwatt
