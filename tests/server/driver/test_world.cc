@@ -1,0 +1,160 @@
+#include "tests/server/driver/test_world.h"
+
+#include <filesystem>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/bundle/bundle.h"
+#include "gtest/gtest.h"
+
+namespace fedwatt::testing {
+namespace {
+
+std::string NewDir() {
+  std::string pattern = absl::StrCat(::testing::TempDir(), "/driver-test-XXXXXX");
+  return mkdtemp(pattern.data());
+}
+
+}  // namespace
+
+Task MortalExecutor::Wrapped(Task task) {
+  return [state = state_, kill = kill_, task = std::move(task)]() mutable {
+    if (state->dead) return;
+    if (++state->tasks == kill.at_task) {
+      state->dead = true;
+      return;
+    }
+    task();
+  };
+}
+
+void MortalStore::Write(std::vector<StoreWrite> batch,
+                        absl::AnyInvocable<void(absl::Status)> done) {
+  if (executor_->dead()) return;
+  ++writes_;
+  if (writes_ == kill_.before_write) return executor_->Die();
+  // Operators' calls wait for their writes on the only thread there is.
+  const bool waits = std::holds_alternative<PutJob>(batch.front());
+  absl::Status result;
+  disk_->Write(std::move(batch), [&result](absl::Status status) { result = status; });
+  if (writes_ == kill_.after_write) return executor_->Die();
+  if (waits) return done(result);
+  executor_->Post([done = std::move(done), result]() mutable { done(result); });
+}
+
+TestWorld::TestWorld(std::unique_ptr<Store> store) : dir_(NewDir()) {
+  if (store == nullptr) {
+    auto memory_store = std::make_unique<MemoryStore>(nullptr);
+    memory = memory_store.get();
+    store = std::move(memory_store);
+  }
+  disk = std::move(store);
+  blobs = *OpenDirBlobStore(absl::StrCat(dir_, "/blobs"));
+  spool = *OpenSpool({absl::StrCat(dir_, "/spool"), 1 << 30});
+  options.version = "test";
+  options.population_key = "a secret of the test";
+}
+
+TestWorld::~TestWorld() {
+  KillCoordinator();
+  spool.reset();
+  blobs.reset();
+  std::filesystem::remove_all(dir_);
+}
+
+absl::Status TestWorld::TryStart(Kill kill) {
+  KillCoordinator();
+  mortal_executor_ = std::make_unique<MortalExecutor>(&executor, kill);
+  mortal_store_ = std::make_unique<MortalStore>(disk.get(), mortal_executor_.get(), kill);
+  CoordinatorDeps deps;
+  deps.clock = &clock;
+  deps.executor = mortal_executor_.get();
+  deps.store = mortal_store_.get();
+  deps.blobs = blobs.get();
+  deps.spool = spool.get();
+  deps.plugins = plugins;
+  auto started = Coordinator::Start(options, std::move(deps));
+  if (!started.ok()) return started.status();
+  coordinator_ = *std::move(started);
+  for (const auto& client : clients) client->Attach(coordinator_.get());
+  return absl::OkStatus();
+}
+
+void TestWorld::StartCoordinator(Kill kill) { ASSERT_EQ(TryStart(kill), absl::OkStatus()); }
+
+void TestWorld::KillCoordinator() {
+  for (const auto& client : clients) client->Attach(nullptr);
+  if (mortal_executor_ == nullptr) return;
+  mortal_executor_->Die();
+  coordinator_.reset();
+  dead_executors_.push_back(std::move(mortal_executor_));
+  dead_stores_.push_back(std::move(mortal_store_));
+}
+
+FakeClient* TestWorld::AddClient(FakeClient::Options client) {
+  clients.push_back(std::make_unique<FakeClient>(std::move(client), &executor, &clock));
+  clients.back()->Attach(coordinator_.get());
+  clients.back()->Run();
+  return clients.back().get();
+}
+
+std::vector<FakeClient*> TestWorld::AddClients(int count) {
+  std::vector<FakeClient*> added;
+  for (int i = 0; i < count; ++i) {
+    added.push_back(AddClient({.name = absl::StrCat("device-", clients.size())}));
+  }
+  return added;
+}
+
+Digest TestWorld::AddBundle(uint64_t parameters, bool with_buffer) {
+  std::vector<TensorSpec> tensors = {
+      {"w", DType::kF32, {static_cast<int64_t>(parameters)}, TensorRole::kTrainable}};
+  if (with_buffer) tensors.push_back({"running", DType::kF32, {2}, TensorRole::kBuffer});
+  BundleHeader header;
+  header.name = "line";
+  header.manifest = *Manifest::Create(tensors);
+  header.input_shape = {1};
+  const std::string path = absl::StrCat(dir_, "/line.fwb");
+  const std::vector<uint8_t> values(header.manifest.TotalBytes());
+  EXPECT_EQ(BundleWriter::Write(path, header, {}, values, nullptr), absl::OkStatus());
+  Digest bundle{};
+  EXPECT_EQ(coordinator_->AddBundle(path, &bundle).value_or("?"), "line");
+  return bundle;
+}
+
+JobSpec TestWorld::Spec(uint32_t goal) const {
+  JobSpec spec;
+  spec.name = "job";
+  spec.rounds = 3;
+  spec.dataset.name = "digits";
+  spec.round.goal = goal;
+  spec.round.selection_timeout_s = 60;
+  spec.round.report_deadline_s = 120;
+  spec.round.backoff_initial_s = 1;
+  return spec;
+}
+
+JobView TestWorld::Submit(const JobSpec& spec) {
+  auto job = coordinator_->SubmitJob(spec, AddBundle(), "");
+  EXPECT_TRUE(job.ok()) << job.status();
+  return job.ok() ? *job : JobView{};
+}
+
+JobView TestWorld::RunToEnd(const std::string& job, int64_t limit_ms) {
+  constexpr int64_t kStepMs = 100;
+  JobView view;
+  for (int64_t waited_ms = 0; waited_ms < limit_ms; waited_ms += kStepMs) {
+    executor.AdvanceMs(kStepMs);
+    if (dead()) {
+      ++restarts;
+      StartCoordinator();
+    }
+    const auto found = coordinator_->GetJob(job);
+    if (!found.ok()) continue;
+    view = *found;
+    if (view.state == JobState::kCompleted || view.state == JobState::kFailed) break;
+  }
+  return view;
+}
+
+}  // namespace fedwatt::testing
