@@ -1,0 +1,116 @@
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+#include "bench/interrupt.h"
+#include "bench/limits.h"
+#include "bench/micro.h"
+#include "bench/rounds.h"
+#include "bench/scratch_dir.h"
+#include "bench/table.h"
+#include "bench/train.h"
+#include "common/base/clock.h"
+#include "common/base/file.h"
+#include "common/base/status_macros.h"
+#include "common/base/status_util.h"
+
+namespace fedwatt::bench {
+namespace {
+
+constexpr char kFooter[] = R"(Sections:
+  rounds   rounds without training, beside bare gRPC that moves the same bytes (4 minutes)
+  train    images a second of a client, beside a bare LibTorch loop (1 minute)
+  micro    the coordinator's inner loops, beside memcpy, axpy and fsync (20 seconds)
+  all      all of them
+
+Example:
+  ./dev bench rounds --json bench.json
+
+Exit code: 0 measured, 1 something failed, 2 wrong usage, 3 a target was missed (with --strict).
+What is measured and how: docs/bench.md.)";
+
+struct Options {
+  std::string section = "all";
+  std::string json;
+  std::string only;
+  std::string scratch;
+  bool strict = false;
+};
+
+std::string DefaultScratch() {
+  const char* const folder = std::getenv("TMPDIR");
+  return folder == nullptr ? "/tmp" : folder;
+}
+
+std::string BinDir() {
+  char path[4096];
+  const ssize_t size = readlink("/proc/self/exe", path, sizeof(path) - 1);
+  return size <= 0 ? "." : DirName(std::string(path, static_cast<size_t>(size)));
+}
+
+absl::Status Run(const Options& options, Table* table) {
+  FW_ASSIGN_OR_RETURN(const std::unique_ptr<Interrupt> interrupt, Interrupt::Install());
+  const SystemClock clock;
+  const std::string bin_dir = BinDir();
+  const auto wanted = [&](const char* section) {
+    return options.section == "all" || options.section == section;
+  };
+  const MachineLimits limits = MeasureLimits(clock);
+  AddLimits(limits, table);
+  if (wanted("rounds")) {
+    const RoundsOptions rounds{bin_dir, options.scratch, options.only};
+    FW_RETURN_IF_ERROR(RunRounds(rounds, clock, interrupt.get(), table));
+  }
+  if (wanted("train")) {
+    std::fprintf(stderr, "== training\n");
+    const TrainOptions train{.bin_dir = bin_dir, .scratch = options.scratch};
+    FW_RETURN_IF_ERROR(RunTrain(train, clock, *interrupt, table));
+  }
+  if (wanted("micro")) {
+    std::fprintf(stderr, "== inner loops\n");
+    FW_ASSIGN_OR_RETURN(const ScratchDir dir, ScratchDir::Create(options.scratch));
+    FW_RETURN_IF_ERROR(interrupt->Check());
+    FW_RETURN_IF_ERROR(RunMicro(clock, limits, dir.path(), table));
+  }
+  return absl::OkStatus();
+}
+
+int Main(int argc, char** argv) {
+  CLI::App app{"Measures this machine's limits and our figures beside them, as one table."};
+  Options options;
+  options.scratch = DefaultScratch();
+  app.add_option("SECTION", options.section, "rounds | train | micro | all")
+      ->check(CLI::IsMember({"rounds", "train", "micro", "all"}))
+      ->capture_default_str();
+  app.add_option("--json", options.json, "Also write the figures to this file")->type_name("FILE");
+  app.add_option("--only", options.only, "Of the rounds, those whose name contains this");
+  app.add_option("--scratch", options.scratch, "Folder for temporary files (1 GB)")
+      ->type_name("DIR")
+      ->capture_default_str();
+  app.add_flag("--strict", options.strict, "Exit code 3 when a target was missed");
+  app.footer(kFooter);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  Table table;
+  absl::Status status = Run(options, &table);
+  if (!table.figures().empty()) std::fputs(table.ToText().c_str(), stdout);
+  if (status.ok() && !options.json.empty()) {
+    status = WriteFileAtomic(options.json, table.ToJson());
+  }
+  if (!status.ok()) {
+    std::fprintf(stderr, "fedwatt-bench: %s\n", StatusText(status).c_str());
+    return 1;
+  }
+  return options.strict && table.CountShort() > 0 ? 3 : 0;
+}
+
+}  // namespace
+}  // namespace fedwatt::bench
+
+int main(int argc, char** argv) { return fedwatt::bench::Main(argc, argv); }

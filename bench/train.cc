@@ -1,0 +1,131 @@
+#include "bench/train.h"
+
+#include <atomic>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "bench/line_process.h"
+#include "bench/scratch_dir.h"
+#include "client/trainers/worker/worker_trainer.h"
+#include "common/base/file.h"
+#include "common/base/status_macros.h"
+#include "common/bundle/bundle.h"
+
+namespace fedwatt::bench {
+namespace {
+
+constexpr int64_t kToolLimitMs = 120'000;
+constexpr int64_t kPassLimitMs = 120'000;
+constexpr int kRepetitions = 3;
+constexpr uint32_t kDatasetExamples = 60'000;
+
+absl::Status RunTool(const std::vector<std::string>& argv) {
+  SubprocessOptions options;
+  options.argv = argv;
+  FW_ASSIGN_OR_RETURN(Subprocess process, Subprocess::Spawn(options));
+  FW_ASSIGN_OR_RETURN(const ExitStatus status, process.Wait(kToolLimitMs));
+  if (status.ok()) return absl::OkStatus();
+  return absl::InternalError(absl::StrCat(argv[0], " ", argv[1], ": ", status.ToString()));
+}
+
+absl::Status WriteTensors(const std::string& bundle_path, const std::string& path) {
+  FW_ASSIGN_OR_RETURN(const auto bundle, Bundle::Open(bundle_path));
+  FW_ASSIGN_OR_RETURN(FileWriter file, FileWriter::Create(path));
+  FW_RETURN_IF_ERROR(file.Append(bundle->Tensors()));
+  return file.Close();
+}
+
+struct Rates {
+  double loop = 0;   // images a second while training
+  double whole = 0;  // with loading the model and data, and writing the update
+};
+
+absl::StatusOr<Rates> TrainOnce(Trainer* trainer, const TrainRequest& request, const Clock& clock) {
+  const std::atomic<bool> cancel = false;
+  const int64_t begin_us = clock.MonotonicUs();
+  FW_ASSIGN_OR_RETURN(const TrainResult result,
+                      trainer->Run(request, cancel, [](const TrainProgress&) {}));
+  const double whole_s = static_cast<double>(clock.MonotonicUs() - begin_us) * 1e-6;
+  const auto train_s = result.metrics.seconds_by_phase.find("train");
+  if (train_s == result.metrics.seconds_by_phase.end() || train_s->second <= 0) {
+    return absl::InternalError("the trainer did not say how long it trained");
+  }
+  const double images = static_cast<double>(result.metrics.examples);
+  return Rates{images / train_s->second, images / whole_s};
+}
+
+absl::StatusOr<double> LoopOnce(LineProcess* loop, const Interrupt& interrupt) {
+  FW_RETURN_IF_ERROR(loop->WriteLine("go"));
+  FW_ASSIGN_OR_RETURN(const std::string line, loop->ReadLine(kPassLimitMs, interrupt));
+  double rate = 0;
+  if (!absl::SimpleAtod(line, &rate)) return absl::InternalError(absl::StrCat("loop: ", line));
+  return rate;
+}
+
+void AddFigures(const std::vector<double>& loop, const std::vector<double>& whole, double floor,
+                Table* table) {
+  constexpr char kGroup[] = "training: McMahan's CNN, Fashion-MNIST, batches of 32, one thread";
+  table->Add({.group = kGroup,
+              .name = "client, training",
+              .value = Median(loop),
+              .unit = "images/s",
+              .floor = floor,
+              .floor_name = "bare LibTorch loop",
+              .target = Target{Target::Kind::kRatioAtLeast, 0.95}});
+  table->Add({.group = kGroup,
+              .name = "client, a whole assignment",
+              .value = Median(whole),
+              .unit = "images/s",
+              .floor = floor,
+              .floor_name = "bare LibTorch loop"});
+}
+
+}  // namespace
+
+absl::Status RunTrain(const TrainOptions& options, const Clock& clock, const Interrupt& interrupt,
+                      Table* table) {
+  FW_ASSIGN_OR_RETURN(const ScratchDir dir, ScratchDir::Create(options.scratch));
+  const std::string tool = absl::StrCat(options.bin_dir, "/fedwatt-torch");
+  const std::string data =
+      absl::StrCat("fashion-mnist=idx:", options.data_dir,
+                   "?split=train&partition=iid&clients=", kDatasetExamples / options.examples,
+                   "&client=0&seed=1");
+  FW_RETURN_IF_ERROR(RunTool({tool, "new", "mcmahan-cnn", "-o", dir.File("model.fwb")}));
+  FW_RETURN_IF_ERROR(RunTool(
+      {tool, "export", dir.File("model.fwb"), "--module-only", "-o", dir.File("model.pt")}));
+  FW_RETURN_IF_ERROR(WriteTensors(dir.File("model.fwb"), dir.File("tensors")));
+
+  TrainRequest request;
+  request.assignment_id = "bench/r1/a1/0";
+  request.key = {.job = "bench", .round = 1, .attempt = 1};
+  request.bundle_path = dir.File("model.fwb");
+  request.model_path = dir.File("tensors");
+  request.output_path = dir.File("delta");
+  FW_ASSIGN_OR_RETURN(request.dataset, DatasetConfig::Parse(data));
+  request.plan.local_evaluation = LocalEvaluation::kNone;
+  request.seed_key = "bench";
+  request.time_left_ms = kPassLimitMs;
+  WorkerTrainer trainer({.program = tool, .device = "cpu"}, &clock);
+  FW_ASSIGN_OR_RETURN(LineProcess bare,
+                      LineProcess::Start({absl::StrCat(options.bin_dir, "/bench_torch_loop"),
+                                          "--module", dir.File("model.pt"), "--dataset", data,
+                                          "--batch-size", absl::StrCat(request.plan.batch_size),
+                                          "--lr", absl::StrCat(request.plan.optimizer.lr)}));
+
+  // In turns, so that a machine that slows down slows both.
+  std::vector<double> loop, whole, floor;
+  for (int i = 0; i <= kRepetitions; ++i) {
+    FW_RETURN_IF_ERROR(interrupt.Check());
+    FW_ASSIGN_OR_RETURN(const double bare_rate, LoopOnce(&bare, interrupt));
+    FW_ASSIGN_OR_RETURN(const Rates rates, TrainOnce(&trainer, request, clock));
+    if (i == 0) continue;  // both load LibTorch and the data
+    floor.push_back(bare_rate);
+    loop.push_back(rates.loop);
+    whole.push_back(rates.whole);
+  }
+  AddFigures(loop, whole, Median(floor), table);
+  return absl::OkStatus();
+}
+
+}  // namespace fedwatt::bench
