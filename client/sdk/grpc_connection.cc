@@ -43,8 +43,9 @@ std::string ExplainBroken(const std::string& text, const std::string& address, b
   if (ContainsAny(text, {"handshake", "ssl", "certificate", "peer name", "hostname"})) {
     return absl::StrCat(
         "cannot make a TLS connection to ", address,
-        ": the coordinator there does not speak TLS, has a certificate of another authority than "
-        "our ca.pem, or one that does not name this host (",
+        ": the coordinator there does not speak TLS, or its certificate is of another authority "
+        "than our ca.pem, expired or not valid yet by this machine's clock, or does not name this "
+        "host (",
         text, ")");
   }
   if (ContainsAny(text, {"socket closed", "connection reset", "broken pipe", "recvmsg", "goaway",

@@ -43,7 +43,7 @@ std::shared_ptr<grpc::ChannelCredentials> MakeChannelCredentials(const TlsIdenti
 
 // Demands and verifies client certificates. Follows the files: a renewed certificate is used by new
 // connections within `kTlsReloadSeconds`, without a restart. Check with LoadTlsIdentity first.
-inline constexpr unsigned kTlsReloadSeconds = 60;
+inline constexpr unsigned kTlsReloadSeconds = 5;
 std::shared_ptr<grpc::ServerCredentials> MakeServerCredentials(const TlsFiles& files);
 
 }  // namespace fedwatt
