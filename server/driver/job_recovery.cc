@@ -69,6 +69,7 @@ absl::Status JobDriver::LoadState() {
   models_.insert(models_.end(), models.begin(), models.end());
   models_ = ModelsToKeep(models_, setup_->spec.retention, best_.version);
   ReferToBlobs();
+  Publish();
   return absl::OkStatus();
 }
 
