@@ -47,6 +47,7 @@ std::string MetricText(const v1::RoundSummary& round) {
   }
   if (parts.empty()) return "no metric";
   if (!round.has_evaluation()) parts.push_back("(on clients' own data)");
+  if (!round.reason().empty()) parts.push_back("(" + round.reason() + ")");
   return absl::StrJoin(parts, "  ");
 }
 
@@ -69,7 +70,8 @@ std::string EnergyText(const google::protobuf::RepeatedPtrField<v1::EnergyTotal>
         absl::StrCat(Word(v1::EnergyQuality_descriptor(), total.quality()), " (", total.source(),
                      ", ", Word(v1::EnergyScope_descriptor(), total.scope()), ")");
     if (known == 0) {
-      parts.push_back("unavailable from " + total.source());
+      parts.push_back(absl::StrCat(total.samples(), " samples unavailable",
+                                   total.source() == "none" ? "" : " from " + total.source()));
       continue;
     }
     std::string text = absl::StrCat(Joules(total.useful_uj() + total.wasted_uj()), " ", kind);

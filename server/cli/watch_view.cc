@@ -4,15 +4,6 @@
 #include "server/cli/job_text.h"
 
 namespace fedwatt::cli {
-namespace {
-
-bool IsEvaluated(const v1::Job& job, uint64_t round) {
-  const uint32_t every = job.spec().evaluation().every();
-  return every > 0 && (round % every == 0 || round == job.spec().rounds());
-}
-
-}  // namespace
-
 WatchView::WatchView(std::ostream& out, const Clock* clock, Options options)
     : out_(out), clock_(clock), options_(options) {}
 
@@ -29,28 +20,8 @@ void WatchView::OnEvent(const v1::JobEvent& event) {
 }
 
 void WatchView::OnRound(const v1::RoundSummary& round) {
-  const bool evaluation = round.key().evaluation();
-  if (evaluation && pending_ && pending_->key().round() == round.key().round()) {
-    const v1::MetricSummary& metrics =
-        round.has_evaluation() ? round.evaluation() : round.train_after();
-    if (round.phase() == "committed") *pending_->mutable_evaluation() = metrics;
-    PrintPending();
-    if (round.phase() != "committed") PrintLine("  evaluation " + round.phase() + ": " + round.reason());
-    return;
-  }
-  PrintPending();
-  if (evaluation) return;
-  pending_ = round;
-  const bool waits = round.phase() == "committed" && !round.has_evaluation() &&
-                     IsEvaluated(last_, round.key().round());
-  if (!waits) PrintPending();
-}
-
-void WatchView::PrintPending() {
-  if (!pending_) return;
   const auto left = TimeLeftMs(last_, *started_ms_, clock_->NowMs());
-  PrintLine(RoundLine(*pending_, last_.spec().rounds(), left));
-  pending_.reset();
+  PrintLine(RoundLine(round, last_.spec().rounds(), left));
 }
 
 void WatchView::Note(const std::string& text) {
@@ -58,7 +29,6 @@ void WatchView::Note(const std::string& text) {
 }
 
 void WatchView::Finish() {
-  PrintPending();
   EraseLive();
   out_.flush();
 }

@@ -24,14 +24,13 @@ class WatchView {
   void OnEvent(const v1::JobEvent& event);
   // "lost the coordinator, trying again ..." and the like.
   void Note(const std::string& text);
-  // Prints what is still held back. Call once at the end.
+  // Leaves a clean line behind. Call once at the end.
   void Finish();
 
   const v1::Job& last() const { return last_; }
 
  private:
   void OnRound(const v1::RoundSummary& round);
-  void PrintPending();
   void PrintLine(const std::string& line);
   void DrawLive();
   void EraseLive();
@@ -41,8 +40,6 @@ class WatchView {
   const Options options_;
   v1::Job last_;
   std::optional<int64_t> started_ms_;
-  // A committed round waits for its evaluation, so that both make one line.
-  std::optional<v1::RoundSummary> pending_;
   bool live_drawn_ = false;
 };
 

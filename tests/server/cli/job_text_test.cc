@@ -39,7 +39,7 @@ TEST(EnergyText, NeverAddsDifferentKinds) {
 TEST(EnergyText, UnavailableIsNotZero) {
   const auto round = Parse<v1::RoundSummary>(
       "energy { source: 'rapl' quality: ENERGY_QUALITY_UNAVAILABLE samples: 3 unavailable: 3 }");
-  EXPECT_EQ(EnergyText(round.energy()), "unavailable from rapl");
+  EXPECT_EQ(EnergyText(round.energy()), "3 samples unavailable from rapl");
   EXPECT_EQ(EnergyText(v1::RoundSummary().energy()), "none reported");
 }
 

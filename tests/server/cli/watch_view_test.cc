@@ -36,30 +36,21 @@ constexpr char kJob[] =
     "job { state: JOB_STATE_RUNNING rounds_done: 1 "
     "spec { rounds: 4 evaluation { every: 2 } } current { key { round: 2 } phase: 'selecting' } } ";
 
-TEST_F(WatchViewTest, ARoundWaitsForItsEvaluation) {
+TEST_F(WatchViewTest, ARoundIsALineOnceItHasEnded) {
   WatchView view(out_, &clock_, {});
-  Feed(view, std::string(kJob) + "committed { key { round: 2 } phase: 'committed' }");
+  Feed(view, kJob);
   EXPECT_EQ(Taken(), "");
   Feed(view, std::string(kJob) +
-                 "committed { key { round: 2 evaluation: true } phase: 'committed' "
-                 "evaluation { accuracy: 0.5 } }");
-  EXPECT_THAT(Taken(), HasSubstr("round 2/4  committed  0/0 reports  accuracy 50.0 %"));
+                 "committed { key { round: 2 } phase: 'committed' evaluation { accuracy: 0.5 } }");
+  EXPECT_THAT(Taken(), StartsWith("round 2/4  committed  0/0 reports  accuracy 50.0 %"));
 }
 
-TEST_F(WatchViewTest, ARoundWithoutEvaluationIsShownAtOnce) {
+TEST_F(WatchViewTest, ARoundThatCouldNotBeEvaluatedSaysWhy) {
   WatchView view(out_, &clock_, {});
-  Feed(view, std::string(kJob) + "committed { key { round: 1 } phase: 'committed' }");
-  EXPECT_THAT(Taken(), StartsWith("round 1/4  committed"));
-}
-
-TEST_F(WatchViewTest, NothingIsLostWhenTheEvaluationNeverComes) {
-  WatchView view(out_, &clock_, {});
-  Feed(view, std::string(kJob) + "committed { key { round: 2 } phase: 'committed' }");
-  Feed(view, std::string(kJob) + "committed { key { round: 3 } phase: 'committed' }");
-  EXPECT_THAT(Taken(), HasSubstr("round 3/4"));
-  Feed(view, std::string(kJob) + "committed { key { round: 4 } phase: 'committed' }");
-  view.Finish();
-  EXPECT_THAT(Taken(), HasSubstr("round 4/4"));
+  Feed(view, std::string(kJob) +
+                 "committed { key { round: 1 } phase: 'committed' reason: 'not evaluated: nobody' "
+                 "train_after { loss: 1 } }");
+  EXPECT_THAT(Taken(), HasSubstr("(on clients' own data)  (not evaluated: nobody)"));
 }
 
 TEST_F(WatchViewTest, ATerminalHasALineThatIsRewrittenAndFitsIt) {
