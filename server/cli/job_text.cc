@@ -66,15 +66,15 @@ std::string EnergyText(const google::protobuf::RepeatedPtrField<v1::EnergyTotal>
   std::vector<std::string> parts;
   for (const v1::EnergyTotal& total : totals) {
     const uint64_t known = total.samples() - std::min(total.samples(), total.unavailable());
-    const std::string kind =
-        absl::StrCat(Word(v1::EnergyQuality_descriptor(), total.quality()), " (", total.source(),
-                     ", ", Word(v1::EnergyScope_descriptor(), total.scope()), ")");
     if (known == 0) {
       parts.push_back(absl::StrCat(total.samples(), " samples unavailable",
                                    total.source() == "none" ? "" : " from " + total.source()));
       continue;
     }
-    std::string text = absl::StrCat(Joules(total.useful_uj() + total.wasted_uj()), " ", kind);
+    std::string text = absl::StrCat(Joules(total.useful_uj() + total.wasted_uj()), " ",
+                                    Word(v1::EnergyQuality_descriptor(), total.quality()), " (",
+                                    total.source(), ", ",
+                                    Word(v1::EnergyScope_descriptor(), total.scope()), ")");
     if (total.wasted_uj() > 0) absl::StrAppend(&text, ", ", Joules(total.wasted_uj()), " wasted");
     if (total.unavailable() > 0) {
       absl::StrAppend(&text, ", ", total.unavailable(), " samples without a figure");
@@ -82,6 +82,20 @@ std::string EnergyText(const google::protobuf::RepeatedPtrField<v1::EnergyTotal>
     parts.push_back(text);
   }
   return parts.empty() ? "none reported" : absl::StrJoin(parts, " + ");
+}
+
+std::string ShortEnergyText(const google::protobuf::RepeatedPtrField<v1::EnergyTotal>& totals) {
+  std::vector<std::string> parts;
+  uint64_t unavailable = 0;
+  for (const v1::EnergyTotal& total : totals) {
+    unavailable += total.unavailable();
+    if (total.unavailable() >= total.samples()) continue;
+    parts.push_back(absl::StrCat(Joules(total.useful_uj() + total.wasted_uj()), " ",
+                                 Word(v1::EnergyQuality_descriptor(), total.quality()), " (",
+                                 total.source(), ")"));
+  }
+  if (unavailable > 0) parts.push_back(absl::StrCat(unavailable, " unavailable"));
+  return parts.empty() ? "no joules reported" : absl::StrJoin(parts, " + ");
 }
 
 std::string RoundLine(const v1::RoundSummary& round, uint64_t rounds_total,
@@ -97,8 +111,8 @@ std::string RoundLine(const v1::RoundSummary& round, uint64_t rounds_total,
                                   round.assigned(), " reports");
   if (round.failed() > 0) absl::StrAppend(&line, ", ", round.failed(), " failed");
   if (round.late() > 0) absl::StrAppend(&line, ", ", round.late(), " late");
-  absl::StrAppend(&line, "  ", MetricText(round), "  ", Bytes(round), "  energy ",
-                  EnergyText(round.energy()));
+  absl::StrAppend(&line, "  ", MetricText(round), "  ", Bytes(round), "  ",
+                  ShortEnergyText(round.energy()));
   if (left_ms) absl::StrAppend(&line, "  left ", HumanDuration(*left_ms));
   return line;
 }
@@ -111,9 +125,9 @@ std::string StatusLine(const v1::Job& job, std::optional<int64_t> left_ms) {
   if (now.key().attempt() > 1) absl::StrAppend(&line, "  attempt ", now.key().attempt());
   if (now.assigned() > 0) absl::StrAppend(&line, "  ", now.reported(), "/", now.assigned());
   if (!now.reason().empty()) absl::StrAppend(&line, "  ", now.reason());
-  absl::StrAppend(&line, "  up ", HumanBytes(job.bytes_up()), "  down ",
-                  HumanBytes(job.bytes_down()), "  energy ", EnergyText(job.energy()));
   if (left_ms) absl::StrAppend(&line, "  left ", HumanDuration(*left_ms));
+  absl::StrAppend(&line, "  up ", HumanBytes(job.bytes_up()), "  down ",
+                  HumanBytes(job.bytes_down()), "  ", ShortEnergyText(job.energy()));
   return line;
 }
 

@@ -12,6 +12,9 @@ namespace fedwatt::cli {
 // "41.2 J estimated (cpu_time, process)"; several kinds are listed, never added. "none reported".
 std::string EnergyText(const google::protobuf::RepeatedPtrField<v1::EnergyTotal>& totals);
 
+// The same for a line with other things in it: "41.2 J estimated (cpu_time) + 3 unavailable".
+std::string ShortEnergyText(const google::protobuf::RepeatedPtrField<v1::EnergyTotal>& totals);
+
 // What ended, in one line: round, reports, accuracy, loss, bytes, energy, time left.
 std::string RoundLine(const v1::RoundSummary& round, uint64_t rounds_total,
                       std::optional<int64_t> left_ms);
