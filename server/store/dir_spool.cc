@@ -20,7 +20,7 @@ namespace {
 using SpoolFilePtr = std::shared_ptr<SpoolFile>;
 
 constexpr char kEnding[] = ".upload";
-constexpr uint64_t kMaxSpareBytes = 64 << 20;
+constexpr uint64_t kMaxSpareBytes = 256 << 20;  // a thousand of the largest
 
 // Which uploads there are, and the bytes that they reserve. Uploads may outlive the spool.
 //
