@@ -136,7 +136,7 @@ class Upload final : public SpoolUpload {
   }
 
   absl::Status Finish() override {
-    const absl::Status status = file_->Finish(stream_);
+    absl::Status status = file_->Finish(stream_);
     if (absl::IsDataLoss(status)) index_->Remove(file_->id().assignment_id, file_.get());
     return status;
   }

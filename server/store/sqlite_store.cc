@@ -100,7 +100,7 @@ absl::Status SqliteStore::ApplyAndWait(std::function<absl::Status(Tables&)> appl
 
 void SqliteStore::WriteLoop() {
   for (;;) {
-    std::deque<Change> group;
+    std::vector<Change> group;
     {
       MutexLock lock(&mutex_);
       while (queue_.empty() && !stopping_) changed_.Wait(&mutex_);
@@ -113,29 +113,28 @@ void SqliteStore::WriteLoop() {
   }
 }
 
-void SqliteStore::CommitGroup(std::deque<Change>& group) {
-  const absl::Status together = CommitTogether(group.begin(), group.end());
+void SqliteStore::CommitGroup(std::span<Change> group) {
+  const absl::Status together = CommitTogether(group);
   if (together.ok()) return;
   if (group.size() == 1) {
     group.front().status = together;
     return;
   }
   // A full disk undoes the whole transaction: alone, those that still fit go through.
-  for (auto it = group.begin(); it != group.end(); ++it) {
-    if (const absl::Status status = CommitTogether(it, it + 1); !status.ok()) it->status = status;
+  for (Change& change : group) {
+    if (const absl::Status alone = CommitTogether({&change, 1}); !alone.ok()) change.status = alone;
   }
 }
 
-absl::Status SqliteStore::CommitTogether(std::deque<Change>::iterator begin,
-                                         std::deque<Change>::iterator end) {
+absl::Status SqliteStore::CommitTogether(std::span<Change> group) {
   absl::Status status = writer_->Exec("BEGIN IMMEDIATE");
-  for (auto it = begin; status.ok() && it != end; ++it) {
-    status = writer_->Query("SAVEPOINT change").Run();
+  for (Change& change : group) {
+    if (status.ok()) status = writer_->Query("SAVEPOINT change").Run();
     if (!status.ok()) break;
-    it->status = it->apply(*writer_tables_);
+    change.status = change.apply(*writer_tables_);
     if (!writer_->InTransaction()) {  // SQLite has rolled it all back by itself
-      status = it->status;
-    } else if (!it->status.ok()) {
+      status = change.status;
+    } else if (!change.status.ok()) {
       status = writer_->Exec("ROLLBACK TO change; RELEASE change");
     } else {
       status = writer_->Query("RELEASE change").Run();

@@ -1,9 +1,9 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -66,8 +66,8 @@ class SqliteStore final : public Store {
   void Enqueue(Change change);
   absl::Status ApplyAndWait(std::function<absl::Status(Tables&)> apply);
   void WriteLoop();
-  void CommitGroup(std::deque<Change>& group);
-  absl::Status CommitTogether(std::deque<Change>::iterator begin, std::deque<Change>::iterator end);
+  void CommitGroup(std::span<Change> group);
+  absl::Status CommitTogether(std::span<Change> group);
 
   template <typename Result>
   absl::StatusOr<Result> Read(const std::function<absl::StatusOr<Result>(Tables&)>& read);
@@ -84,7 +84,7 @@ class SqliteStore final : public Store {
 
   Mutex mutex_;
   CondVar changed_;  // the queue has grown or shrunk, or stopping_
-  std::deque<Change> queue_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Change> queue_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
 
   std::thread thread_;
