@@ -100,6 +100,7 @@ std::string EncodeRecord(const AssignmentRecord& record) {
   PutU64(record.bundle_inline ? 1 : 0, &body);
   PutU64(static_cast<uint64_t>(record.received_ms), &body);
   PutU64(record.delta_bytes, &body);
+  for (const uint64_t bytes : record.part_bytes) PutU64(bytes, &body);
   PutText(wire::AssignmentToBytes(record.assignment), &body);
   PutText(wire::ReportToBytes(record.report), &body);
   const Digest hash = Sha256Of(AsBytes(body));
@@ -123,6 +124,7 @@ absl::StatusOr<AssignmentRecord> DecodeRecord(const std::string& bytes) {
   record.bundle_inline = reader.U64() != 0;
   record.received_ms = static_cast<int64_t>(reader.U64());
   record.delta_bytes = reader.U64();
+  for (uint64_t& bytes : record.part_bytes) bytes = reader.U64();
   const std::string assignment = reader.Text();
   const std::string report = reader.Text();
   if (!reader.ok || !reader.rest.empty() || stage < 1 ||

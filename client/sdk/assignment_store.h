@@ -36,6 +36,10 @@ struct AssignmentRecord {
   bool bundle_inline = false;
   int64_t received_ms = 0;  // wall clock
   uint64_t delta_bytes = 0;
+  // Of the unfinished download of bundle and model: bytes that `report` counts, or that were there
+  // before this assignment. kNotBegun until then.
+  static constexpr uint64_t kNotBegun = UINT64_MAX;
+  uint64_t part_bytes[2] = {kNotBegun, kNotBegun};
   Report report;  // grows; update.inline_data stays empty
 };
 

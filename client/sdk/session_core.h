@@ -115,6 +115,8 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   void ForgetOldest();
   void Fetch(Held* held);
   absl::Status StartDownload(Held* held, Blob blob);
+  // Bytes that an earlier process moved and could not write down before it was killed.
+  static void CountUnmetered(Phase phase, uint64_t bytes, Report* report);
   void OnDownload(ClientTransport::DownloadResult result);
   void DownloadFailed(Held* held, const absl::Status& status);
   void Verify(Held* held);

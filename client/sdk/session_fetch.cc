@@ -130,6 +130,12 @@ absl::Status SessionCore::StartDownload(Held* held, Blob blob) {
     FW_RETURN_IF_ERROR(cache_.Remove(resource.sha256));
     FW_ASSIGN_OR_RETURN(offset, cache_.PartBytes(resource.sha256));
   }
+  uint64_t& counted = held->record.part_bytes[blob];
+  if (counted != AssignmentRecord::kNotBegun && offset > counted) {
+    CountUnmetered(Phase::kDownload, offset - counted, &held->record.report);
+  }
+  counted = offset;
+  Save(*held);
   if (offset == resource.size) {
     ++held->downloads[blob];
     FW_RETURN_IF_ERROR(cache_.Complete(resource.sha256));
@@ -158,6 +164,16 @@ absl::Status SessionCore::StartDownload(Held* held, Blob blob) {
   return absl::OkStatus();
 }
 
+void SessionCore::CountUnmetered(Phase phase, uint64_t bytes, Report* report) {
+  EnergySample sample;
+  sample.source = "none";
+  sample.phase = phase;
+  sample.bytes = bytes;
+  sample.reason = "the client was killed during this transfer";
+  AddEnergySample(sample, &report->energy);
+  (phase == Phase::kDownload ? report->metrics.bytes_down : report->metrics.bytes_up) += bytes;
+}
+
 void SessionCore::OnDownload(ClientTransport::DownloadResult result) {
   Held* const held = Active();
   metering_ = false;
@@ -166,6 +182,7 @@ void SessionCore::OnDownload(ClientTransport::DownloadResult result) {
   Report& report = held->record.report;
   AddEnergySample(sample, &report.energy);
   report.metrics.bytes_down += result.received;
+  held->record.part_bytes[fetching_] += result.received;
   report.metrics.seconds_by_phase["download"] += static_cast<double>(sample.duration_us) * 1e-6;
   Save(*held);
   if (result.received > 0) backoff_.Reset();
@@ -194,9 +211,13 @@ void SessionCore::DownloadFailed(Held* held, const absl::Status& status) {
       absl::IsUnauthenticated(status) ||
       (IsTransient(status) && !absl::IsResourceExhausted(status) && !absl::IsInternal(status));
   if (patient) return RetryLater(named);
-  // Perhaps the assignment is no longer ours: ask before trying again.
+  // Perhaps the assignment is no longer ours: ask before trying again. Such a refusal is about the
+  // blob, not about who we are: no reason to stay away for minutes.
   consult_ = true;
-  if (++held->failures < kMaxFailures) return RetryLater(named);
+  const bool refused = absl::IsPermissionDenied(status);
+  if (++held->failures < kMaxFailures) {
+    return RetryLater(refused ? absl::NotFoundError(std::string(named.message())) : named);
+  }
   held->failures = 0;
   consult_ = false;
   FailAndGoOn(held, ReportStatus::kFailed, StatusText(named));

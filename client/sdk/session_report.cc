@@ -69,9 +69,14 @@ void SessionCore::OnUploadOffset(absl::StatusOr<UploadOffset> offset) {
   Held* const held = Active();
   if (held == nullptr) return Next();
   if (!offset.ok()) return SendFailed(held, offset.status());
-  const uint64_t size = held->record.report.update.size;
+  Report& kept = held->record.report;
+  const uint64_t size = kept.update.size;
   // An offset beyond the end can only be of other bytes: start over.
   const uint64_t from = offset->complete ? size : offset->offset > size ? 0 : offset->offset;
+  if (from > kept.metrics.bytes_up) {
+    CountUnmetered(Phase::kUpload, from - kept.metrics.bytes_up, &kept);
+    Save(*held);
+  }
   SessionEvent event{SessionEventKind::kUploading};
   event.assignment_id = active_;
   event.bytes = from;

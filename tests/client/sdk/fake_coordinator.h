@@ -47,6 +47,8 @@ class FakeCoordinator final : public ClientTransport {
   bool away = false;                                // every call fails
   std::optional<uint64_t> cut_download_at;          // once, after so many bytes of a blob
   std::optional<uint64_t> cut_upload_at;
+  std::optional<uint64_t> stall_downloads_at;  // once: so many bytes, and then no answer ever
+  std::optional<uint64_t> stall_uploads_at;
   std::optional<absl::Status> download_error;  // of every download
 
   // ---- what it saw
@@ -99,6 +101,10 @@ class FakeCoordinator final : public ClientTransport {
       result.status = absl::NotFoundError("no such blob");
     } else {
       result = Serve(blob->second, offset, path);
+      if (stall_downloads_at.has_value() && blob->second.size() > *stall_downloads_at) {
+        stall_downloads_at.reset();
+        return;
+      }
     }
     executor_->Post([done = std::move(done), result]() mutable { done(result); });
   }
@@ -117,6 +123,11 @@ class FakeCoordinator final : public ClientTransport {
     if (away) {
       result.reply = Away();
     } else {
+      if (stall_uploads_at.has_value()) {
+        cut_upload_at = std::exchange(stall_uploads_at, std::nullopt);
+        Receive(report, offset, path);
+        return;
+      }
       result = Receive(report, offset, path);
     }
     executor_->Post([done = std::move(done), result]() mutable { done(result); });
@@ -153,6 +164,7 @@ class FakeCoordinator final : public ClientTransport {
     DownloadResult result;
     result.total = blob.size();
     uint64_t end = blob.size();
+    if (stall_downloads_at.has_value() && *stall_downloads_at < end) end = *stall_downloads_at;
     if (cut_download_at.has_value() && *cut_download_at < end) {
       end = *cut_download_at;
       cut_download_at.reset();

@@ -127,6 +127,28 @@ TEST_F(SessionRestartTest, ADownloadGoesOnAfterAKill) {
   EXPECT_TRUE(transcript_.Has("from 720000 of 800000 bytes: model"));
 }
 
+TEST_F(SessionRestartTest, BytesThatWereMovedJustBeforeAKillAreCounted) {
+  const Assignment assignment = MakeAssignment(kId, kLarge);
+  coordinator_.Give(assignment);
+  // Killed before the end of a call, so that nobody could say how much of it had happened.
+  coordinator_.stall_downloads_at = 700'000;
+  coordinator_.stall_uploads_at = 720'000;
+  Start();
+  Restart();
+  Advance(0);
+  ASSERT_THAT(coordinator_.reports, IsEmpty());
+  Restart();
+  Advance(0);
+  ASSERT_THAT(coordinator_.reports, SizeIs(1));
+  EXPECT_EQ(LastReport().metrics.bytes_down, assignment.model.size + assignment.bundle.size);
+  EXPECT_EQ(LastReport().metrics.bytes_up, kLarge * 4);
+  uint64_t unmetered = 0;
+  for (const EnergySample& sample : LastReport().energy) {
+    if (sample.reason == "the client was killed during this transfer") unmetered += sample.bytes;
+  }
+  EXPECT_EQ(unmetered, 700'000 + 720'000);
+}
+
 TEST_F(SessionRestartTest, WorkThatIsNoLongerWantedIsDropped) {
   coordinator_.Give(MakeAssignment(kId, kLarge));
   coordinator_.cut_download_at = 1000;
