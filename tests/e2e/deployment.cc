@@ -64,6 +64,16 @@ CertifiedKey Deployment::Authority() const {
           .key_pem = ReadFile(certs() + "/ca.key", kMaxPemBytes).value()};
 }
 
+void Deployment::AgeAuthority(int64_t days) {
+  const int64_t now_ms = SystemClock().NowMs();
+  InstallCertificate("ca", CreateAuthority("aged", now_ms - days * kMsPerDay, days + 90).value());
+  for (const std::string role : {"coordinator", "operator"}) {
+    MustRun({BinDir() + "/fedwatt", "certs", "issue", "--dir", certs(), "--role", role, "--id",
+             role, "--replace"},
+            scratch());
+  }
+}
+
 void Deployment::InstallCertificate(const std::string& name, const CertifiedKey& pair) {
   const std::string stem = certs() + "/" + name;
   ASSERT_TRUE(WriteFileAtomic(stem + ".pem", pair.certificate_pem).ok());
@@ -87,7 +97,7 @@ void Deployment::WriteBundle(const EchoBundle& bundle) {
 }
 
 std::vector<std::string> Deployment::CoordinatorCommand(const std::string& listen) const {
-  return {BinDir() + "/fedwatt-coordinator",
+  return {BinDir() + "/" + coordinator_program_,
           "--listen",
           listen,
           "--data-dir",

@@ -78,6 +78,9 @@ class Deployment {
   CertifiedKey Authority() const;
   // Writes NAME.pem and NAME.key into the certificates' folder.
   void InstallCertificate(const std::string& name, const CertifiedKey& pair);
+  // Replaces the authority by one that is `days` old, so that what it issued may have expired, and
+  // renews the coordinator's and the operator's certificates.
+  void AgeAuthority(int64_t days);
   // Folder of the certificates for all programs from now on; a name in File().
   void UseCertificates(const std::string& folder) { certs_in_use_ = File(folder); }
 
@@ -88,6 +91,8 @@ class Deployment {
   // On a free port at first, on the same one after that. Returns when it answers.
   testing::AssertionResult StartCoordinator(const std::vector<std::string>& extra = {},
                                             const std::vector<std::string>& env = {});
+  // Another program in its place from now on, by its path below the folder of programs.
+  void UseCoordinator(const std::string& program) { coordinator_program_ = program; }
   // The command line of it, without a port file.
   std::vector<std::string> CoordinatorCommand(const std::string& listen) const;
   // kill -9.
@@ -140,6 +145,7 @@ class Deployment {
 
   TempDir dir_;
   std::string certs_in_use_;
+  std::string coordinator_program_ = "fedwatt-coordinator";
   uint16_t port_ = 0;
   Program coordinator_;
   std::map<std::string, Program> clients_;
