@@ -57,6 +57,8 @@ struct Attempt {
   std::multimap<uint32_t, ReplyDone> repeats;  // of reports that are not durable yet
   RoundMetrics wasted;
   uint32_t late = 0;
+  std::string last_failure;  // what a client said, fit for a terminal
+  std::string abandoned_because;
   // ---- the sum
   std::shared_ptr<Aggregator> aggregator;
   uint32_t unsettled = 0;  // accepted reports that are not durable or not folded yet

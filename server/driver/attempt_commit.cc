@@ -213,6 +213,10 @@ void JobDriver::Do(const AbandonRound& action) {
   AttemptAbandoned record;
   record.key = attempt_->key();
   record.reason = action.reason;
+  if (action.cause == AbandonCause::kTooFewReports && !attempt_->last_failure.empty()) {
+    absl::StrAppend(&record.reason, "; a client said: ", attempt_->last_failure);
+  }
+  attempt_->abandoned_because = record.reason;
   record.retry_at_ms = action.retry_at_ms;
   record.give_up = action.give_up;
   record.now_ms = NowMs();
@@ -222,7 +226,7 @@ void JobDriver::Do(const AbandonRound& action) {
                      record.now_ms >= over_ms;
   }
   record.summary = AttemptSummary(false);
-  record.summary.reason = action.reason;
+  record.summary.reason = record.reason;
   LogWarning("attempt abandoned", {{"attempt", record.key.ToString()},
                                    {"reason", record.reason},
                                    {"gives_up", record.give_up ? "yes" : "no"}});
@@ -240,7 +244,9 @@ void JobDriver::WriteAbandoned(AttemptAbandoned record, AbandonCause cause) {
         self->PostSelf([key, shared, cause, written](JobDriver& driver) {
           if (!driver.InAttempt(key)) return;
           if (written.ok()) return driver.OnAbandoned(*shared, cause);
-          // A disk that was full may have room later; until then nobody is told.
+          // A disk that was full may have room later; until then the attempt is not over.
+          LogWarning("an abandoned attempt cannot be written down; trying again",
+                     {{"attempt", key.ToString()}, {"error", StatusText(written)}});
           driver.round_timer_ =
               driver.PostSelfAfter(kWriteRetryMs, [key, shared, cause](JobDriver& later) {
                 if (later.InAttempt(key)) later.WriteAbandoned(*shared, cause);
@@ -269,6 +275,7 @@ void JobDriver::OnAbandoned(const AttemptAbandoned& record, AbandonCause cause) 
     }
   }
   ReleaseAttempt(Outcome::kAbandoned, record.reason);
+  status_->TellAbandoned(record.summary);
   if (cause == AbandonCause::kOperator) retry_at_ms_ = 0;
   Publish();
   Proceed();

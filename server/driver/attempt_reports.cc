@@ -3,6 +3,7 @@
 #include <numeric>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/log.h"
 #include "common/base/status_util.h"
@@ -16,6 +17,12 @@ ReportReply Accepted() { return {.accepted = true, .outcome = Outcome::kPending}
 
 ReportReply Refused(const std::string& reason) {
   return {.accepted = false, .outcome = Outcome::kRefused, .reason = reason};
+}
+
+// A client's words for an operator's screen: short, and nothing that a terminal would obey.
+std::string Quoted(const std::string& reason) {
+  constexpr size_t kMaxQuoted = 400;
+  return absl::Utf8SafeCHexEscape(reason.substr(0, kMaxQuoted));
 }
 
 // The client keeps its update and tries again: nothing was decided.
@@ -83,13 +90,13 @@ void JobDriver::Do(const AcceptReport& action) {
       {AppendLog{std::move(record)}},
       [weak = weak_from_this(), key, index,
        done = std::move(incoming.done)](absl::Status written) mutable {
-        if (written.ok()) {
-          done(Accepted());
-        } else {
-          done(NotWritten(written));
-        }
         const auto self = weak.lock();
         if (self == nullptr) return;
+        if (written.ok()) {
+          self->context_->Reply(std::move(done), Accepted());
+        } else {
+          self->context_->Reply(std::move(done), NotWritten(written));
+        }
         self->PostSelf([key, index, written](JobDriver& driver) {
           if (!driver.InAttempt(key)) return;
           if (written.ok()) return driver.OnAccepted(index);
@@ -173,6 +180,7 @@ void JobDriver::Do(const RefuseReport& action) {
 
 void JobDriver::Do(const RecordFailure& action) {
   if (!attempt_->incoming) return;
+  attempt_->last_failure = Quoted(action.reason);
   ReportReply reply = Refused(action.reason);
   // What a client says of itself is accepted, its work is not.
   reply.accepted = attempt_->incoming->report.status != ReportStatus::kOk;
@@ -190,7 +198,8 @@ void JobDriver::WriteRefusal(uint32_t index, bool failed, const std::string& rea
       [weak = weak_from_this(), key, index, failed, reason, reply = std::move(reply),
        done = std::move(incoming.done)](absl::Status written) mutable {
         const auto self = weak.lock();
-        if (self != nullptr && written.ok()) {
+        if (self == nullptr) return;
+        if (written.ok()) {
           self->PostSelf([key, index, failed, reason](JobDriver& driver) {
             driver.context_->board->SetSlot(
                 key, index, failed ? SlotState::kFailed : SlotState::kRefused, reason, Digest{});
@@ -201,9 +210,9 @@ void JobDriver::WriteRefusal(uint32_t index, bool failed, const std::string& rea
           });
         }
         if (written.ok()) {
-          done(std::move(reply));
+          self->context_->Reply(std::move(done), std::move(reply));
         } else {
-          done(NotWritten(written));
+          self->context_->Reply(std::move(done), NotWritten(written));
         }
       });
 }

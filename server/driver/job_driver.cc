@@ -17,6 +17,12 @@ constexpr int64_t kWriteRetryMs = 1000;
 
 }  // namespace
 
+void DriverContext::Reply(ReplyDone done, absl::StatusOr<ReportReply> reply) const {
+  deps.executor->Post([done = std::move(done), reply = std::move(reply)]() mutable {
+    done(std::move(reply));
+  });
+}
+
 JobDriver::JobDriver(const DriverContext* context, JobRecord record,
                      std::shared_ptr<const JobSetup> setup)
     : context_(context),
@@ -224,6 +230,7 @@ RoundSummary JobDriver::CurrentSummary() const {
   summary.reported = attempt_->round.reported();
   summary.failed = attempt_->round.failed();
   summary.late = attempt_->late;
+  summary.reason = attempt_->abandoned_because;
   summary.model = last_;
   summary.started_ms = attempt_->began_ms;
   return summary;

@@ -30,6 +30,9 @@ namespace fedwatt {
 
 // What all drivers of one coordinator share. Constant; outlives them.
 struct DriverContext {
+  // Answers a peer from a thread that must not wait for it: the store's.
+  void Reply(ReplyDone done, absl::StatusOr<ReportReply> reply) const;
+
   CoordinatorOptions options;
   CoordinatorDeps deps;
   ClientPool* pool = nullptr;

@@ -14,10 +14,16 @@ namespace {
 
 int64_t Milliseconds(double seconds) { return static_cast<int64_t>(std::llround(seconds * 1000)); }
 
+// A name that nobody knows is a mistake in the job, not a thing that may turn up.
+absl::Status MistakeOfSpec(const absl::Status& status) {
+  if (!absl::IsNotFound(status)) return status;
+  return absl::InvalidArgumentError(std::string(status.message()));
+}
+
 absl::Status CheckPlugins(const JobSetup& setup, const Plugins& plugins) {
-  FW_RETURN_IF_ERROR(plugins.MakeSelector(setup.spec.selector).status());
-  FW_RETURN_IF_ERROR(plugins.MakeStrategy(setup.spec.strategy).status());
-  return plugins.MakeAggregator(setup.Aggregation()).status();
+  FW_RETURN_IF_ERROR(MistakeOfSpec(plugins.MakeSelector(setup.spec.selector).status()));
+  FW_RETURN_IF_ERROR(MistakeOfSpec(plugins.MakeStrategy(setup.spec.strategy).status()));
+  return MistakeOfSpec(plugins.MakeAggregator(setup.Aggregation()).status());
 }
 
 }  // namespace
@@ -73,7 +79,7 @@ absl::StatusOr<std::shared_ptr<const JobSetup>> MakeJobSetup(const std::string& 
   FW_ASSIGN_OR_RETURN(setup->layout, MakeUpdateLayout(setup->header.manifest, spec.plan.frozen,
                                                       spec.plan.buffers));
   auto codec = MakeCodec(spec.codec.up);
-  if (!codec.ok()) return Annotate(codec.status(), "codec.up");
+  if (!codec.ok()) return Annotate(MistakeOfSpec(codec.status()), "codec.up");
   setup->codec = *std::move(codec);
   if (spec.codec.down != "raw_f32") {
     return absl::InvalidArgumentError(

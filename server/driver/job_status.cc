@@ -101,6 +101,15 @@ void JobStatus::AddRound(RoundSummary summary) {
   Changed();
 }
 
+void JobStatus::TellAbandoned(const RoundSummary& summary) {
+  MutexLock lock(&mutex_);
+  for (auto& [id, watcher] : watchers_) {
+    if (watcher.abandoned.size() == kMaxAbandonedToTell) watcher.abandoned.pop_front();
+    watcher.abandoned.push_back(summary);
+  }
+  Changed();
+}
+
 uint64_t JobStatus::Sequence(uint64_t rounds) const {
   const uint64_t limit = (uint64_t{1} << kRoundShift) - 1;
   const uint64_t minor = rounds == rounds_.size() ? std::min(changes_ + 1, limit) : 1;
@@ -158,6 +167,10 @@ bool JobStatus::NextUpdate(uint64_t id, JobUpdate* update, bool* last, OnUpdate*
   if (watcher.rounds_seen < rounds_.size()) {
     update->committed = rounds_[watcher.rounds_seen++];
     update->sequence = Sequence(watcher.rounds_seen);
+  } else if (!watcher.abandoned.empty()) {
+    update->committed = std::move(watcher.abandoned.front());
+    watcher.abandoned.pop_front();
+    update->sequence = Sequence(rounds_.size());
   } else if (watcher.fresh || watcher.sequence_seen != Sequence(rounds_.size())) {
     update->sequence = Sequence(rounds_.size());
   } else {
@@ -168,7 +181,8 @@ bool JobStatus::NextUpdate(uint64_t id, JobUpdate* update, bool* last, OnUpdate*
   watcher.sequence_seen = update->sequence;
   update->job = ViewLocked(false);
   *on_update = watcher.on_update;
-  *last = durable_.state != JobState::kRunning && watcher.rounds_seen == rounds_.size();
+  *last = durable_.state != JobState::kRunning && watcher.rounds_seen == rounds_.size() &&
+          watcher.abandoned.empty();
   if (*last) watchers_.erase(it);
   return true;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -56,17 +57,21 @@ class JobStatus : public std::enable_shared_from_this<JobStatus> {
   void SetRounds(std::vector<RoundSummary> rounds);  // ended ones
   void Publish(Progress progress);
   void AddRound(RoundSummary summary);  // a round that ended, its evaluation included
+  // An attempt that came to nothing: told to those who watch now, not kept.
+  void TellAbandoned(const RoundSummary& summary);
 
  private:
   struct Watcher {
     OnUpdate on_update;
     uint64_t rounds_seen = 0;
     uint64_t sequence_seen = 0;
+    std::deque<RoundSummary> abandoned;  // to be told; the oldest go first when there are many
     bool posted = false;
     bool fresh = true;  // owes the first snapshot
   };
 
   static constexpr int kRoundShift = 20;
+  static constexpr size_t kMaxAbandonedToTell = 100;
 
   uint64_t Sequence(uint64_t rounds) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   JobView ViewLocked(bool with_rounds) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -75,16 +75,15 @@ grpc::ServerReadReactor<v1::UploadBundleRequest>* AdminService::UploadBundle(
 grpc::ServerUnaryReactor* AdminService::SubmitJob(grpc::CallbackServerContext* context,
                                                   const v1::SubmitJobRequest* request,
                                                   v1::Job* response) {
-  return RunUnary(deps_, context, RequireOperator, "submitting a job",
-                  [this, request, response](const Principal& /*who*/) -> absl::Status {
-                    FW_ASSIGN_OR_RETURN(const JobSpec spec, wire::FromProto(request->spec()));
-                    FW_ASSIGN_OR_RETURN(const Digest bundle,
-                                        DigestOf("bundle_sha256", request->bundle_sha256()));
-                    FW_RETURN_IF_ERROR(CheckName("request_id", request->request_id()));
-                    return FillJob(
-                        deps_.coordinator->SubmitJob(spec, bundle, request->request_id()),
-                        response);
-                  });
+  return RunUnary(
+      deps_, context, RequireOperator, "submitting a job",
+      [this, request, response](const Principal& /*who*/) -> absl::Status {
+        FW_ASSIGN_OR_RETURN(const JobSpec spec, wire::FromProto(request->spec()));
+        FW_ASSIGN_OR_RETURN(const Digest bundle,
+                            DigestOf("bundle_sha256", request->bundle_sha256()));
+        FW_RETURN_IF_ERROR(CheckName("request_id", request->request_id()));
+        return FillJob(deps_.coordinator->SubmitJob(spec, bundle, request->request_id()), response);
+      });
 }
 
 grpc::ServerUnaryReactor* AdminService::ListJobs(grpc::CallbackServerContext* context,

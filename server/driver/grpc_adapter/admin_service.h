@@ -11,13 +11,14 @@ namespace fedwatt {
 // The service's methods, with ExportModel's messages left unparsed (see FileStream).
 using AdminServiceBase = v1::AdminService::WithCallbackMethod_GetServerInfo<
     v1::AdminService::WithCallbackMethod_UploadBundle<
-        v1::AdminService::WithCallbackMethod_SubmitJob<v1::AdminService::WithCallbackMethod_ListJobs<
-            v1::AdminService::WithCallbackMethod_GetJob<
-                v1::AdminService::WithCallbackMethod_WatchJob<
-                    v1::AdminService::WithCallbackMethod_StopJob<
-                        v1::AdminService::WithCallbackMethod_ResumeJob<
-                            v1::AdminService::WithRawCallbackMethod_ExportModel<
-                                v1::AdminService::Service>>>>>>>>>;
+        v1::AdminService::WithCallbackMethod_SubmitJob<
+            v1::AdminService::WithCallbackMethod_ListJobs<
+                v1::AdminService::WithCallbackMethod_GetJob<
+                    v1::AdminService::WithCallbackMethod_WatchJob<
+                        v1::AdminService::WithCallbackMethod_StopJob<
+                            v1::AdminService::WithCallbackMethod_ResumeJob<
+                                v1::AdminService::WithRawCallbackMethod_ExportModel<
+                                    v1::AdminService::Service>>>>>>>>>;
 
 // The operators' side of a coordinator. Every call needs the role operator. Thread-safe.
 class AdminService final : public AdminServiceBase {

@@ -31,13 +31,13 @@ grpc::ServerReadReactor<v1::UploadBundleRequest>* BundleUploadStream::Start(
 absl::Status BundleUploadStream::Open() {
   total_ = request_.total();
   if (total_ == 0 || total_ > bounds::kMaxBlobBytes) {
-    return absl::InvalidArgumentError(absl::StrCat("a bundle of ", total_, " bytes; legal are 1 to ",
-                                                   bounds::kMaxBlobBytes));
+    return absl::InvalidArgumentError(
+        absl::StrCat("a bundle of ", total_, " bytes; legal are 1 to ", bounds::kMaxBlobBytes));
   }
   if (request_.sha256().size() != declared_.size()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the first message's sha256 has ", request_.sha256().size(),
-                     " bytes instead of ", declared_.size()));
+    return absl::InvalidArgumentError(absl::StrCat("the first message's sha256 has ",
+                                                   request_.sha256().size(), " bytes instead of ",
+                                                   declared_.size()));
   }
   std::copy(request_.sha256().begin(), request_.sha256().end(), declared_.begin());
   FW_ASSIGN_OR_RETURN(const std::string path, NewScratchPath(deps_.data_dir, "bundle"));
@@ -49,9 +49,10 @@ absl::Status BundleUploadStream::Append() {
   if (!file_.has_value()) FW_RETURN_IF_ERROR(Open());
   const uint64_t size = request_.data().size();
   if (size == 0 || request_.offset() != file_->size() || size > total_ - file_->size()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "bundle bytes ", request_.offset(), " to ", request_.offset() + size, "; expected some from ",
-        file_->size(), " on, and none beyond the declared total of ", total_));
+    return absl::InvalidArgumentError(
+        absl::StrCat("bundle bytes ", request_.offset(), " to ", request_.offset() + size,
+                     "; expected some from ", file_->size(),
+                     " on, and none beyond the declared total of ", total_));
   }
   hash_.Update(AsBytes(request_.data()));
   return file_->Append(AsBytes(request_.data()));
@@ -76,8 +77,7 @@ absl::Status BundleUploadStream::Complete() {
   }
   FW_RETURN_IF_ERROR(file_->Close());
   Digest sha256{};
-  FW_ASSIGN_OR_RETURN(const std::string name,
-                      deps_.coordinator->AddBundle(file_->path(), &sha256));
+  FW_ASSIGN_OR_RETURN(const std::string name, deps_.coordinator->AddBundle(file_->path(), &sha256));
   response_->set_name(name);
   response_->set_sha256(sha256.data(), sha256.size());
   return absl::OkStatus();

@@ -28,9 +28,9 @@ struct CallDeps {
   Executor* executor = nullptr;  // for what may block: files, the store
   UploadBudget* budget = nullptr;
   const Clock* clock = nullptr;
-  int64_t upload_wait_ms = 0;    // for room in the budget, then RESOURCE_EXHAUSTED
-  int64_t stream_idle_ms = 0;    // a stream that sends nothing so long is ended
-  std::string data_dir;          // temporary files go here; its free bytes are reported
+  int64_t upload_wait_ms = 0;  // for room in the budget, then RESOURCE_EXHAUSTED
+  int64_t stream_idle_ms = 0;  // a stream that sends nothing so long is ended
+  std::string data_dir;        // temporary files go here; its free bytes are reported
   std::string version;
   std::vector<std::string> selectors;
   std::vector<std::string> strategies;
@@ -41,9 +41,8 @@ struct CallDeps {
 using RoleCheck = absl::Status (*)(const Principal& who, const std::string& what);
 
 // The caller, if `allowed` lets its role do `what`.
-inline absl::StatusOr<Principal> Admit(const CallDeps& deps,
-                                       const grpc::ServerContextBase& context, RoleCheck allowed,
-                                       const std::string& what) {
+inline absl::StatusOr<Principal> Admit(const CallDeps& deps, const grpc::ServerContextBase& context,
+                                       RoleCheck allowed, const std::string& what) {
   absl::StatusOr<Principal> who = deps.authenticator->Authenticate(PeerInfoOf(context));
   if (!who.ok()) return who;
   const absl::Status role = allowed(*who, what);

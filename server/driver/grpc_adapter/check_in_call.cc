@@ -10,10 +10,9 @@ namespace {
 
 absl::Status CheckRole(const Principal& who, Role asked) {
   if (who.role == asked) return absl::OkStatus();
-  return absl::PermissionDeniedError(
-      absl::StrCat("'", who.subject, "' checked in as ", RoleName(asked), ", and its certificate ",
-                   "says ", RoleName(who.role), "; use a certificate of the role ",
-                   RoleName(asked)));
+  return absl::PermissionDeniedError(absl::StrCat(
+      "'", who.subject, "' checked in as ", RoleName(asked), ", and its certificate ", "says ",
+      RoleName(who.role), "; use a certificate of the role ", RoleName(asked)));
 }
 
 }  // namespace

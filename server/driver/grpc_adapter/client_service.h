@@ -8,7 +8,8 @@
 
 namespace fedwatt {
 
-// The devices' side of a coordinator as gRPC callbacks: authenticate, bound, convert, call. Thread-safe.
+// The devices' side of a coordinator as gRPC callbacks: authenticate, bound, convert, call.
+// Thread-safe.
 class ClientService final
     : public v1::ClientService::WithCallbackMethod_CheckIn<
           v1::ClientService::WithRawCallbackMethod_Download<

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/bounds.h"
+#include "common/transport/chunk_size.h"
 #include "common/transport/file_message.h"
 #include "fedwatt/v1/client_service.pb.h"
 
@@ -31,8 +32,7 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* FileStream::Start(const CallDeps& de
     stream->Begin(who.status());
     return stream;
   }
-  deps.executor->Post(
-      [stream, who = *who, open = std::move(open)] { stream->Begin(open(who)); });
+  deps.executor->Post([stream, who = *who, open = std::move(open)] { stream->Begin(open(who)); });
   return stream;
 }
 
@@ -42,19 +42,20 @@ void FileStream::Begin(absl::StatusOr<Source> source) {
   offset_ = source->offset;
   const uint64_t total = file_->bytes().size();
   if (offset_ > total) {
-    return Finish(ToGrpcStatus(absl::OutOfRangeError(
-        absl::StrCat("offset ", offset_, " is beyond the blob's ", total,
-                     " bytes; drop what you hold and start at 0"))));
+    return Finish(ToGrpcStatus(
+        absl::OutOfRangeError(absl::StrCat("offset ", offset_, " is beyond the blob's ", total,
+                                           " bytes; drop what you hold and start at 0"))));
   }
   // Also an empty rest gets one message: it tells the total.
   WriteNext();
 }
 
 void FileStream::WriteNext() {
-  const uint64_t size = std::min<uint64_t>(bounds::kChunkBytes, file_->bytes().size() - offset_);
+  const uint64_t total = file_->bytes().size();
+  const uint64_t size = std::min(TransferChunkBytes(total), total - offset_);
   message_ = EncodeDownloadChunk(file_, offset_, size);
   offset_ += size;
-  if (offset_ == file_->bytes().size()) {
+  if (offset_ == total) {
     StartWriteAndFinish(&message_, grpc::WriteOptions(), grpc::Status::OK);
   } else {
     StartWrite(&message_);

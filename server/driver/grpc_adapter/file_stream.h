@@ -16,8 +16,8 @@
 namespace fedwatt {
 
 // Streams a mapped file as DownloadChunk messages. The messages are put together from a few encoded
-// bytes and a reference into the mapping, so that a model is never copied into this process' memory,
-// however many clients fetch it.
+// bytes and a reference into the mapping, so that a model is never copied into this process'
+// memory, however many clients fetch it.
 class FileStream final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
  public:
   struct Source {

@@ -29,9 +29,8 @@ inline absl::StatusOr<Digest> DigestOf(const std::string& key, const std::string
 // INVALID_ARGUMENT if `text` is empty or overlong.
 inline absl::Status CheckName(const std::string& key, const std::string& text) {
   if (!text.empty() && text.size() <= bounds::kMaxNameLength) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(key, " has ", text.size(),
-                                                 " characters; legal are 1 to ",
-                                                 bounds::kMaxNameLength));
+  return absl::InvalidArgumentError(absl::StrCat(
+      key, " has ", text.size(), " characters; legal are 1 to ", bounds::kMaxNameLength));
 }
 
 // The request of a call whose messages gRPC hands over unparsed.
@@ -40,8 +39,7 @@ absl::StatusOr<Message> ParseMessage(const grpc::ByteBuffer& raw) {
   Message message;
   grpc::ByteBuffer copy(raw);  // shares the bytes; parsing consumes it
   if (!grpc::SerializationTraits<Message>::Deserialize(&copy, &message).ok()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the request is not a ", message.GetTypeName()));
+    return absl::InvalidArgumentError(absl::StrCat("the request is not a ", message.GetTypeName()));
   }
   return message;
 }

@@ -15,8 +15,8 @@
 namespace fedwatt {
 
 // The skeleton of a call that receives a stream: one message at a time is read, then handled on the
-// executor. Exactly one party is in charge at any moment (the read, the handler, or whoever ends the
-// call), handed over by `state_`; hence handlers need no lock.
+// executor. Exactly one party is in charge at any moment (the read, the handler, or whoever ends
+// the call), handed over by `state_`; hence handlers need no lock.
 //
 // A subclass calls Begin once, and from then on ends every path in Read, or End, exactly once.
 template <typename Request>
@@ -26,7 +26,8 @@ class ReadStream : public grpc::ServerReadReactor<Request>,
   // Part of gRPC's interface; not for subclasses.
   void OnReadDone(bool ok) final {
     State expected = State::kReading;
-    if (!state_.compare_exchange_strong(expected, State::kHandling)) return;  // the watchdog ended it
+    if (!state_.compare_exchange_strong(expected, State::kHandling))
+      return;  // the watchdog ended it
     deps_.executor->Post([self = this->shared_from_this(), ok] {
       if (ok) {
         self->HandleMessage();
@@ -36,9 +37,7 @@ class ReadStream : public grpc::ServerReadReactor<Request>,
     });
   }
 
-  void OnDone() final {
-    const std::shared_ptr<ReadStream> last = std::move(self_);
-  }
+  void OnDone() final { const std::shared_ptr<ReadStream> last = std::move(self_); }
 
  protected:
   ReadStream(const CallDeps& deps, grpc::CallbackServerContext* context)

@@ -49,13 +49,12 @@ void UploadStream::ReserveAndRead(uint64_t bytes) {
     const auto waiting = std::static_pointer_cast<UploadStream>(weak.lock());
     if (waiting == nullptr) return;
     waiting->GiveUpWaiting(
-        ticket,
-        WithRetryAfter(
-            absl::ResourceExhaustedError(absl::StrCat(
-                "the coordinator's memory for uploads in flight (",
-                HumanBytes(waiting->deps_.budget->limit_bytes()), ") was full for ",
-                waiting->deps_.upload_wait_ms, " ms; try again and go on where you stopped")),
-            waiting->deps_.upload_wait_ms));
+        ticket, WithRetryAfter(absl::ResourceExhaustedError(
+                                   absl::StrCat("the coordinator's memory for uploads in flight (",
+                                                HumanBytes(waiting->deps_.budget->limit_bytes()),
+                                                ") was full for ", waiting->deps_.upload_wait_ms,
+                                                " ms; try again and go on where you stopped")),
+                               waiting->deps_.upload_wait_ms));
   });
   // The grant may have come in between; then this ticket is stale, and cancelling it does nothing.
   ticket_.store(ticket);
@@ -128,9 +127,9 @@ absl::Status UploadStream::CheckChunk(const v1::UploadChunk& chunk) const {
         absl::StrCat("a chunk of ", size, " bytes; legal are 1 to ", bounds::kChunkBytes));
   }
   if (chunk.offset() != session_->offset()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("a chunk at offset ", chunk.offset(), "; the upload of ", assignment_id_,
-                     " goes on at ", session_->offset()));
+    return absl::InvalidArgumentError(absl::StrCat("a chunk at offset ", chunk.offset(),
+                                                   "; the upload of ", assignment_id_,
+                                                   " goes on at ", session_->offset()));
   }
   if (size > declared_bytes_ - session_->offset()) {
     return absl::InvalidArgumentError(
@@ -165,8 +164,7 @@ void UploadStream::HandleEnd() {
                                                " bytes; ask UploadStatus and send the rest")));
   }
   const auto self = std::static_pointer_cast<UploadStream>(shared_from_this());
-  session_->Finish(
-      [self](absl::StatusOr<ReportReply> reply) { self->Answer(std::move(reply)); });
+  session_->Finish([self](absl::StatusOr<ReportReply> reply) { self->Answer(std::move(reply)); });
 }
 
 void UploadStream::Answer(absl::StatusOr<ReportReply> reply) {

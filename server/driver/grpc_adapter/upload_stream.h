@@ -17,7 +17,8 @@ namespace fedwatt {
 
 // One upload: the header, then chunks in order. At most one chunk is in memory, and only after the
 // budget had room for it. Errors, each ending only this call:
-//   INVALID_ARGUMENT    no header, a second one, a chunk above 1 MiB, empty, at the wrong offset, or
+//   INVALID_ARGUMENT    no header, a second one, a chunk above 1 MiB, empty, at the wrong offset,
+//   or
 //                       beyond the declared size; chunks are checked before they reach the spool
 //   ABORTED             the stream ended early: ask UploadStatus and go on
 //   RESOURCE_EXHAUSTED  no room in the budget for upload_wait_ms; carries a retry time

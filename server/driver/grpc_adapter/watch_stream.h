@@ -14,9 +14,9 @@
 
 namespace fedwatt {
 
-// One watcher of one job. To a peer that reads slowly, snapshots in between are skipped; events with
-// a committed round are kept, up to a bound, then the call ends with RESOURCE_EXHAUSTED and can be
-// taken up again after the last sequence number received.
+// One watcher of one job. To a peer that reads slowly, snapshots in between are skipped; events
+// with a committed round are kept, up to a bound, then the call ends with RESOURCE_EXHAUSTED and
+// can be taken up again after the last sequence number received.
 class WatchStream final : public grpc::ServerWriteReactor<v1::JobEvent>,
                           public std::enable_shared_from_this<WatchStream> {
  public:

@@ -2,12 +2,15 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/log.h"
 #include "common/bundle/bundle.h"
 #include "gtest/gtest.h"
+#include "server/driver/blocking_write.h"
 
 namespace fedwatt::testing {
 namespace {
@@ -29,7 +32,9 @@ Task MortalExecutor::Wrapped(Task task) {
       state->dead = true;
       return;
     }
+    state->in_task = true;
     task();
+    state->in_task = false;
   };
 }
 
@@ -38,16 +43,16 @@ void MortalStore::Write(std::vector<StoreWrite> batch,
   if (executor_->dead()) return;
   ++writes_;
   if (writes_ == kill_.before_write) return executor_->Die();
-  // Operators' calls wait for their writes on the only thread there is.
-  const bool waits = std::holds_alternative<PutJob>(batch.front());
-  absl::Status result;
-  disk_->Write(std::move(batch), [&result](absl::Status status) { result = status; });
+  // A caller from outside may wait for its write, on the only thread there is.
+  const bool waits = !executor_->in_task();
+  const absl::Status result = WriteAndWait(disk_, std::move(batch));
   if (writes_ == kill_.after_write) return executor_->Die();
   if (waits) return done(result);
   executor_->Post([done = std::move(done), result]() mutable { done(result); });
 }
 
 TestWorld::TestWorld(std::unique_ptr<Store> store) : dir_(NewDir()) {
+  SetLogSinkForTest([this](const std::string& line) { log.push_back(line); });
   if (store == nullptr) {
     auto memory_store = std::make_unique<MemoryStore>(nullptr);
     memory = memory_store.get();
@@ -65,6 +70,13 @@ TestWorld::~TestWorld() {
   spool.reset();
   blobs.reset();
   std::filesystem::remove_all(dir_);
+  SetLogSinkForTest(nullptr);
+}
+
+bool TestWorld::Logged(const std::string& text) const {
+  return std::any_of(log.begin(), log.end(), [&text](const std::string& line) {
+    return line.find(text) != std::string::npos;
+  });
 }
 
 absl::Status TestWorld::TryStart(Kill kill) {

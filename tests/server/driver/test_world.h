@@ -35,10 +35,12 @@ class MortalExecutor final : public Executor {
   bool dead() const { return state_->dead; }
   void Die() { state_->dead = true; }
   int tasks() const { return state_->tasks; }
+  bool in_task() const { return state_->in_task; }
 
  private:
   struct State {
     bool dead = false;
+    bool in_task = false;
     int tasks = 0;
   };
   Task Wrapped(Task task);
@@ -102,6 +104,7 @@ class TestWorld {
 
   FakeClient* AddClient(FakeClient::Options options);
   std::vector<FakeClient*> AddClients(int count);
+  bool Logged(const std::string& text) const;
 
   // A bundle of one trainable tensor "w" of `parameters`, submitted as a job.
   Digest AddBundle(uint64_t parameters = 16, bool with_buffer = false);
@@ -127,6 +130,7 @@ class TestWorld {
   CoordinatorOptions options;
   Plugins plugins = Plugins::Builtin();
   int restarts = 0;
+  std::vector<std::string> log;  // lines
 
  private:
   std::string dir_;
