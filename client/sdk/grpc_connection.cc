@@ -83,9 +83,8 @@ absl::StatusOr<std::shared_ptr<GrpcConnection>> GrpcCalls::Connect() {
   } else {
     credentials = grpc::InsecureChannelCredentials();
   }
-  connection_ =
-      ReleasedOn(executor_, std::make_unique<GrpcConnection>(
-                                OpenChannel(options_.address, credentials)));
+  connection_ = ReleasedOn(
+      executor_, std::make_unique<GrpcConnection>(OpenChannel(options_.address, credentials)));
   return connection_;
 }
 

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/bounds.h"
 #include "common/base/bytes.h"
+#include "common/transport/chunk_size.h"
 #include "common/transport/file_message.h"
 #include "common/wire/client_wire.h"
 
@@ -76,9 +77,9 @@ void GrpcDownload::OnDone(const grpc::Status& status) {
       calls_->EndCall(context_, status, calls_->options().transfer_timeout_ms);
   if (result_.status.ok()) result_.status = ended;
   if (result_.status.ok() && file_.size() != result_.total) {
-    result_.status = absl::UnavailableError(absl::StrCat(
-        calls_->options().address, " ended a download at ", file_.size(), " of ", result_.total,
-        " bytes"));
+    result_.status =
+        absl::UnavailableError(absl::StrCat(calls_->options().address, " ended a download at ",
+                                            file_.size(), " of ", result_.total, " bytes"));
   }
   if (const absl::Status closed = file_.Close(); result_.status.ok()) result_.status = closed;
   GrpcCalls* const calls = calls_;
@@ -106,7 +107,7 @@ void GrpcUpload::Start(GrpcCalls* calls, std::shared_ptr<GrpcConnection> connect
 }
 
 void GrpcUpload::WriteNext() {
-  writing_bytes_ = std::min<uint64_t>(bounds::kChunkBytes, end_ - offset_);
+  writing_bytes_ = std::min<uint64_t>(TransferChunkBytes(end_), end_ - offset_);
   if (writing_bytes_ == 0) return StartWritesDone();
   message_ = MessageOverFile(ChunkPrefix(offset_, writing_bytes_), file_, offset_, writing_bytes_);
   offset_ += writing_bytes_;

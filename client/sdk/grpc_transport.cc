@@ -30,9 +30,9 @@ absl::StatusOr<std::shared_ptr<const MappedFile>> OpenUpdate(const std::string& 
                                                              uint64_t offset, uint64_t size) {
   FW_ASSIGN_OR_RETURN(MappedFile file, MappedFile::Open(path));
   if (file.bytes().size() < size || offset > size) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("cannot send bytes ", offset, " to ", size, " of ", path, ", which holds ",
-                     file.bytes().size(), " bytes"));
+    return absl::InvalidArgumentError(absl::StrCat("cannot send bytes ", offset, " to ", size,
+                                                   " of ", path, ", which holds ",
+                                                   file.bytes().size(), " bytes"));
   }
   return std::make_shared<const MappedFile>(std::move(file));
 }
@@ -72,8 +72,7 @@ class GrpcTransport final : public ClientTransport {
     message.set_sha256(sha256.data(), sha256.size());
     Unary<v1::UploadStatusRequest, v1::UploadStatusResponse, UploadOffset>(
         std::move(message), calls_.options().call_timeout_ms,
-        [](auto* stub, auto&&... arguments) { stub->UploadStatus(arguments...); },
-        std::move(done));
+        [](auto* stub, auto&&... arguments) { stub->UploadStatus(arguments...); }, std::move(done));
   }
 
   void SubmitReport(const Report& report, Done<ReportReply> done) override {

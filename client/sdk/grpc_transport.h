@@ -5,9 +5,9 @@
 //   FW_ASSIGN_OR_RETURN(auto transport, MakeGrpcTransport(options, &clock, &executor));
 //
 // Errors say what a person can do: "cannot reach 10.0.0.7:7443 (connection refused): is
-// fedwatt-coordinator running there?". Codes: UNAVAILABLE, the coordinator cannot be reached or went
-// away (try again later); UNAUTHENTICATED, NOT_FOUND, PERMISSION_DENIED, our own certificate is
-// unfit, found before connecting; everything else as the coordinator says, with its retry time
+// fedwatt-coordinator running there?". Codes: UNAVAILABLE, the coordinator cannot be reached or
+// went away (try again later); UNAUTHENTICATED, NOT_FOUND, PERMISSION_DENIED, our own certificate
+// is unfit, found before connecting; everything else as the coordinator says, with its retry time
 // (common/transport/retry_after.h).
 
 #include <cstdint>
@@ -39,8 +39,8 @@ struct GrpcTransportOptions {
   int64_t transfer_timeout_ms = 2 * 3600 * 1000;
 };
 
-// INVALID_ARGUMENT: a bad address. FAILED_PRECONDITION: insecure off loopback. Does not connect, nor
-// read certificates: calls do, and their errors may pass.
+// INVALID_ARGUMENT: a bad address. FAILED_PRECONDITION: insecure off loopback. Does not connect,
+// nor read certificates: calls do, and their errors may pass.
 //
 // `executor` runs the callbacks of calls that fail before they start; it and `clock` outlive the
 // transport. Destruction cancels and waits for all callbacks: not from inside of one.

@@ -38,10 +38,10 @@ absl::Status CheckDates(const CertificateInfo& certificate, const Identity& iden
                      UtcTime(now_ms), "); ask the operator for a new one and connect again"));
   }
   if (now_ms < certificate.not_before_ms) {
-    return absl::UnauthenticatedError(absl::StrCat(
-        "the certificate of '", identity.id, "' is valid only from ",
-        UtcTime(certificate.not_before_ms), " and the coordinator's clock says ", UtcTime(now_ms),
-        "; one of the two clocks is off"));
+    return absl::UnauthenticatedError(
+        absl::StrCat("the certificate of '", identity.id, "' is valid only from ",
+                     UtcTime(certificate.not_before_ms), " and the coordinator's clock says ",
+                     UtcTime(now_ms), "; one of the two clocks is off"));
   }
   return absl::OkStatus();
 }
@@ -129,9 +129,9 @@ absl::StatusOr<Principal> InsecureAuthenticator::Authenticate(const PeerInfo& pe
 
 absl::Status RequireOperator(const Principal& who, const std::string& what) {
   if (who.role == Role::kOperator) return absl::OkStatus();
-  return absl::PermissionDeniedError(
-      absl::StrCat(what, " needs the role operator; '", who.subject, "' has the role ",
-                   RoleName(who.role), ": use an operator certificate"));
+  return absl::PermissionDeniedError(absl::StrCat(what, " needs the role operator; '", who.subject,
+                                                  "' has the role ", RoleName(who.role),
+                                                  ": use an operator certificate"));
 }
 
 absl::Status RequireDevice(const Principal& who, const std::string& what) {

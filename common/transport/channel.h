@@ -21,8 +21,8 @@ inline constexpr int kKeepaliveTimeoutMs = 10'000;
 // Each channel has a connection of its own.
 grpc::ChannelArguments ClientChannelArguments();
 
-// `address` is "host:port"; `credentials` from MakeChannelCredentials, or InsecureChannelCredentials
-// for a loopback coordinator. Does not connect yet.
+// `address` is "host:port"; `credentials` from MakeChannelCredentials, or
+// InsecureChannelCredentials for a loopback coordinator. Does not connect yet.
 std::shared_ptr<grpc::Channel> OpenChannel(
     const std::string& address, const std::shared_ptr<grpc::ChannelCredentials>& credentials);
 

@@ -28,9 +28,9 @@ grpc::ByteBuffer MessageOverFile(const std::string& prefix,
   // gRPC only reads from a slice; its type has no const.
   auto* const data = const_cast<uint8_t*>(file->bytes().data() + offset);
   const std::array<grpc::Slice, 2> slices = {
-      head, grpc::Slice(
-                data, size, [](void* owner) { delete static_cast<Owner*>(owner); },
-                new Owner(file))};
+      head,
+      grpc::Slice(
+          data, size, [](void* owner) { delete static_cast<Owner*>(owner); }, new Owner(file))};
   return {slices.data(), slices.size()};
 }
 

@@ -1,7 +1,8 @@
 #pragma once
 
-// gRPC messages whose bulk is a part of a mapped file, sent without copying it: a few encoded bytes,
-// then a reference into the mapping. gRPC keeps the mapping alive until the bytes are on the wire.
+// gRPC messages whose bulk is a part of a mapped file, sent without copying it: a few encoded
+// bytes, then a reference into the mapping. gRPC keeps the mapping alive until the bytes are on the
+// wire.
 
 #include <grpcpp/support/byte_buffer.h>
 

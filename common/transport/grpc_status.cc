@@ -46,8 +46,7 @@ absl::Status FromGrpcStatus(const grpc::Status& status, const grpc::ClientContex
   const auto found = trailers.find(kRetryAfterKey);
   int64_t retry_after_ms = 0;
   if (found == trailers.end() ||
-      !absl::SimpleAtoi(std::string(found->second.data(), found->second.size()),
-                        &retry_after_ms)) {
+      !absl::SimpleAtoi(std::string(found->second.data(), found->second.size()), &retry_after_ms)) {
     return plain;
   }
   return WithRetryAfter(plain, retry_after_ms);

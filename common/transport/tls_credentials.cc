@@ -43,9 +43,9 @@ absl::StatusOr<TlsIdentity> LoadTlsIdentity(const TlsFiles& files, int64_t now_m
   FW_ASSIGN_OR_RETURN(identity.certificate_pem, ReadPem(files.certificate));
   FW_ASSIGN_OR_RETURN(identity.key_pem, ReadPem(files.key));
   FW_RETURN_IF_ERROR(CheckKeyIsPrivate(files.key));
-  FW_RETURN_IF_ERROR(Annotate(
-      CheckCertificate(identity.certificate_pem, identity.authority_pem, now_ms),
-      files.certificate));
+  FW_RETURN_IF_ERROR(
+      Annotate(CheckCertificate(identity.certificate_pem, identity.authority_pem, now_ms),
+               files.certificate));
   FW_RETURN_IF_ERROR(
       Annotate(CheckKeyMatches(identity.certificate_pem, identity.key_pem), files.key));
   FW_ASSIGN_OR_RETURN(identity.certificate, ParseCertificate(identity.certificate_pem));

@@ -28,7 +28,8 @@ void AddPlaceFlags(CLI::App& app, CoordinatorConfig* config) {
   app.add_option("--data-dir", config->data_dir, "Where everything is kept; made if missing")
       ->envname("FEDWATT_DATA_DIR")
       ->capture_default_str();
-  app.add_option("--tls-dir", config->tls_dir, "Folder with ca.pem, NAME.pem, NAME.key, revoked.txt")
+  app.add_option("--tls-dir", config->tls_dir,
+                 "Folder with ca.pem, NAME.pem, NAME.key, revoked.txt")
       ->envname("FEDWATT_TLS_DIR");
   app.add_option("--as", config->tls_name, "NAME in it")->capture_default_str();
   app.add_flag("--insecure", config->insecure,
@@ -89,8 +90,8 @@ std::string Hint(const CLI::App& app, const std::vector<std::string>& args) {
   }
   for (const std::string& arg : args) {
     const std::string name = arg.substr(0, arg.find('='));
-    const bool unknown = name.rfind("--", 0) == 0 &&
-                         std::find(known.begin(), known.end(), name) == known.end();
+    const bool unknown =
+        name.rfind("--", 0) == 0 && std::find(known.begin(), known.end(), name) == known.end();
     if (unknown) return DidYouMean(name, known);
   }
   return "";

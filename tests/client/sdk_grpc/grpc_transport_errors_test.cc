@@ -8,7 +8,7 @@
 #include <string>
 
 #include "tests/client/sdk_grpc/waiting_transport.h"
-#include "tests/server/grpc/test_pki.h"
+#include "tests/common/transport/test_pki.h"
 #include "tests/server/grpc/test_server.h"
 
 namespace fedwatt {
@@ -91,8 +91,7 @@ TEST(GrpcTransportErrors, TlsToAPlainCoordinator) {
 TEST(GrpcTransportErrors, PlainToATlsCoordinator) {
   TestPki pki;
   TestServer server({.tls = pki.Issue("coordinator", "coordinator")});
-  WaitingTransport transport(
-      {.address = server.address(), .tls = std::nullopt, .subject = "a"});
+  WaitingTransport transport({.address = server.address(), .tls = std::nullopt, .subject = "a"});
   const absl::Status status = transport.CheckIn().status();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(Message(status), HasSubstr("it may expect TLS"));
@@ -123,10 +122,8 @@ TEST(GrpcTransportErrors, ARenewedCertificateIsUsedWithoutARestart) {
 
 TEST(GrpcTransportErrors, TheCoordinatorDoesNotAnswer) {
   TestServer server;
-  WaitingTransport transport({.address = server.address(),
-                              .tls = std::nullopt,
-                              .subject = "a",
-                              .call_timeout_ms = 100});
+  WaitingTransport transport(
+      {.address = server.address(), .tls = std::nullopt, .subject = "a", .call_timeout_ms = 100});
   const absl::Status status = transport.CheckIn(50).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
   EXPECT_THAT(Message(status), HasSubstr("no answer from " + server.address()));

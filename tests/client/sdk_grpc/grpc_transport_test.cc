@@ -9,8 +9,8 @@
 #include "common/base/bounds.h"
 #include "common/transport/retry_after.h"
 #include "tests/client/sdk_grpc/waiting_transport.h"
+#include "tests/common/transport/test_pki.h"
 #include "tests/server/grpc/calls.h"
-#include "tests/server/grpc/test_pki.h"
 #include "tests/server/grpc/test_server.h"
 
 namespace fedwatt {
@@ -119,7 +119,8 @@ TEST_P(GrpcTransport, ADownloadIntoAFileOfAnotherLengthIsRefused) {
 TEST_P(GrpcTransport, AFullDiskEndsADownload) {
   const Digest sha256 = Publish(Pattern(kModelBytes));
   const std::string target = dir_.File("target");
-  SetWriteFaultForTest([&](const std::string& path, uint64_t) { return path == target ? ENOSPC : 0; });
+  SetWriteFaultForTest(
+      [&](const std::string& path, uint64_t) { return path == target ? ENOSPC : 0; });
   const auto result = transport_.Download(sha256, 0, target);
   SetWriteFaultForTest(nullptr);
   EXPECT_EQ(result.status.code(), absl::StatusCode::kResourceExhausted) << result.status;

@@ -57,7 +57,8 @@ class WaitingTransport {
   ClientTransport::DownloadResult Download(const Digest& sha256, uint64_t offset,
                                            const std::string& path) {
     Arrival<ClientTransport::DownloadResult> arrival;
-    transport_->Download(sha256, offset, path, [&](auto result) { arrival.Put(std::move(result)); });
+    transport_->Download(sha256, offset, path,
+                         [&](auto result) { arrival.Put(std::move(result)); });
     return arrival.Take();
   }
   ClientTransport::UploadResult Upload(const Report& report, uint64_t offset,

@@ -17,7 +17,8 @@ TEST(Endpoint, NamesAndLiterals) {
 }
 
 TEST(Endpoint, ToStringIsWhatWasParsed) {
-  for (const std::string text : {"fl.example.org:7443", "10.0.0.7:1", "[::1]:7443", "[fe80::2]:0"}) {
+  for (const std::string text :
+       {"fl.example.org:7443", "10.0.0.7:1", "[::1]:7443", "[fe80::2]:0"}) {
     EXPECT_EQ(ParseEndpoint(text)->ToString(), text);
   }
 }

@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "common/base/bounds.h"
+#include "common/transport/chunk_size.h"
 #include "tests/common/base/temp_dir.h"
 
 namespace fedwatt {
@@ -39,14 +41,23 @@ TEST_F(MessageOverFileTest, IsPrefixThenBytesOfTheFile) {
 
 TEST_F(MessageOverFileTest, KeepsTheMappingAsLongAsTheMessage) {
   {
-    const grpc::ByteBuffer message = MessageOverFile("head of some length to be no inline slice",
-                                                     file_, 0, 10);
+    const grpc::ByteBuffer message =
+        MessageOverFile("head of some length to be no inline slice", file_, 0, 10);
     EXPECT_EQ(file_.use_count(), 2);
     const std::weak_ptr<const MappedFile> weak = file_;
     file_.reset();
     EXPECT_FALSE(weak.expired());
     EXPECT_EQ(Text(message).substr(41), "0123456789");
   }
+}
+
+TEST(TransferChunkBytes, LosesLessThanATenthOfAnyBlobToACut) {
+  EXPECT_EQ(TransferChunkBytes(uint64_t{40} << 20), bounds::kChunkBytes);
+  for (const uint64_t blob : {uint64_t{1} << 20, uint64_t{6'640'000}, bounds::kMaxBlobBytes}) {
+    EXPECT_LE(TransferChunkBytes(blob), bounds::kChunkBytes);
+    EXPECT_LT(static_cast<double>(TransferChunkBytes(blob)), 0.1 * static_cast<double>(blob));
+  }
+  EXPECT_GE(TransferChunkBytes(1), 1U);
 }
 
 TEST(AppendFieldHeader, EncodesVarints) {

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "common/base/file.h"
-#include "tests/server/grpc/test_pki.h"
+#include "tests/common/transport/test_pki.h"
 
 namespace fedwatt {
 namespace {

@@ -5,8 +5,8 @@
 
 #include "common/base/fake_clock.h"
 #include "fedwatt/v1/admin_service.grpc.pb.h"
+#include "tests/common/transport/test_pki.h"
 #include "tests/server/grpc/calls.h"
-#include "tests/server/grpc/test_pki.h"
 #include "tests/server/grpc/test_server.h"
 
 namespace fedwatt {

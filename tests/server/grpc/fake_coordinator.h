@@ -238,8 +238,7 @@ class FakeCoordinator final : public Coordinator {
   std::map<std::string, std::string> uploads_ ABSL_GUARDED_BY(mutex_);
   std::optional<ReportReply> refusal_ ABSL_GUARDED_BY(mutex_);
   std::function<absl::Status(uint64_t)> on_append_ ABSL_GUARDED_BY(mutex_);
-  std::map<uint64_t, std::function<void(const JobUpdate&, bool)>> watchers_
-      ABSL_GUARDED_BY(mutex_);
+  std::map<uint64_t, std::function<void(const JobUpdate&, bool)>> watchers_ ABSL_GUARDED_BY(mutex_);
   std::vector<Principal> callers_ ABSL_GUARDED_BY(mutex_);
   std::string bundle_ ABSL_GUARDED_BY(mutex_);
   std::string stop_reason_ ABSL_GUARDED_BY(mutex_);

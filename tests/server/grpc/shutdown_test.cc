@@ -6,8 +6,8 @@
 #include <thread>
 #include <vector>
 
+#include "tests/common/transport/test_pki.h"
 #include "tests/server/grpc/calls.h"
-#include "tests/server/grpc/test_pki.h"
 #include "tests/server/grpc/test_server.h"
 
 namespace fedwatt {

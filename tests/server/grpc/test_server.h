@@ -33,13 +33,13 @@ struct TestServerOptions {
 
 class TestServer {
  public:
-  explicit TestServer(const TestServerOptions& options = {}) : executor_(4), coordinator_(&executor_) {
+  explicit TestServer(const TestServerOptions& options = {})
+      : executor_(4), coordinator_(&executor_) {
     budget_ = std::make_unique<UploadBudget>(options.inflight_bytes);
     if (options.tls.has_value()) {
-      authenticator_ =
-          CertificateAuthenticator::Create(options.clock != nullptr ? options.clock : &clock_,
-                                           options.revocations)
-              .value();
+      authenticator_ = CertificateAuthenticator::Create(
+                           options.clock != nullptr ? options.clock : &clock_, options.revocations)
+                           .value();
     } else {
       authenticator_ = std::make_unique<InsecureAuthenticator>();
     }

@@ -53,8 +53,8 @@ TEST(Upload, CarriesAnUpdateInChunks) {
 TEST(Upload, CutGoesOnWhereItStopped) {
   TestServer server;
   const std::string update = Pattern(1000);
-  const Uploaded cut =
-      Upload(server, {UploadHeaderMessage(kId, update), UploadChunkMessage(0, update.substr(0, 900))});
+  const Uploaded cut = Upload(
+      server, {UploadHeaderMessage(kId, update), UploadChunkMessage(0, update.substr(0, 900))});
   EXPECT_EQ(cut.status.error_code(), grpc::StatusCode::ABORTED);
   EXPECT_THAT(cut.status.error_message(), HasSubstr("900 of 1000"));
 
@@ -80,14 +80,15 @@ TEST(Upload, TellsHowFarItIs) {
 
 TEST(Upload, AWrongHashIsTheCoordinatorsRefusal) {
   TestServer server;
-  const Uploaded done = Upload(
-      server, {UploadHeaderMessage(kId, Pattern(100)), UploadChunkMessage(0, std::string(100, 'x'))});
+  const Uploaded done = Upload(server, {UploadHeaderMessage(kId, Pattern(100)),
+                                        UploadChunkMessage(0, std::string(100, 'x'))});
   EXPECT_EQ(done.status.error_code(), grpc::StatusCode::DATA_LOSS);
 }
 
 TEST(Upload, AFinalRefusalNeedsNoBytes) {
   TestServer server;
-  server.coordinator().RefuseUploads({.accepted = false, .outcome = Outcome::kRefused, .reason = "late"});
+  server.coordinator().RefuseUploads(
+      {.accepted = false, .outcome = Outcome::kRefused, .reason = "late"});
   const Uploaded done = Upload(server, {UploadHeaderMessage(kId, Pattern(100))});
   ASSERT_TRUE(done.status.ok()) << done.status.error_message();
   EXPECT_FALSE(done.response.accepted());
@@ -131,18 +132,27 @@ std::vector<BadUpload> BadUploadCases() {
       {"NoUpdateDeclared", {without_update}, "declares size and hash", ""},
       {"BadReport", {bad_report}, "base_sha256", ""},
       {"WrongOffset", {header, UploadChunkMessage(1, half)}, "goes on at 0", ""},
-      {"RepeatedChunk", {header, UploadChunkMessage(0, half), UploadChunkMessage(0, half)},
-       "goes on at 500", half},
-      {"Gap", {header, UploadChunkMessage(0, half), UploadChunkMessage(600, half)},
-       "goes on at 500", half},
+      {"RepeatedChunk",
+       {header, UploadChunkMessage(0, half), UploadChunkMessage(0, half)},
+       "goes on at 500",
+       half},
+      {"Gap",
+       {header, UploadChunkMessage(0, half), UploadChunkMessage(600, half)},
+       "goes on at 500",
+       half},
       {"EmptyChunk", {header, UploadChunkMessage(0, "")}, "chunk of 0 bytes", ""},
-      {"BeyondTheDeclaredSize", {header, UploadChunkMessage(0, half), UploadChunkMessage(500, update)},
-       "beyond the declared size of 1000", half},
-      {"AfterTheEnd", {header, UploadChunkMessage(0, update), UploadChunkMessage(1000, "x")},
-       "beyond the declared size of 1000", update},
+      {"BeyondTheDeclaredSize",
+       {header, UploadChunkMessage(0, half), UploadChunkMessage(500, update)},
+       "beyond the declared size of 1000",
+       half},
+      {"AfterTheEnd",
+       {header, UploadChunkMessage(0, update), UploadChunkMessage(1000, "x")},
+       "beyond the declared size of 1000",
+       update},
       {"ChunkAboveTheLimit",
        {UploadHeaderMessage(kId, Pattern(3 << 20)), UploadChunkMessage(0, Pattern(2 << 20))},
-       "legal are 1 to 1048576", ""},
+       "legal are 1 to 1048576",
+       ""},
   };
 }
 
@@ -225,8 +235,8 @@ TEST(UploadBudgetOverGrpc, WhoWaitsTooLongHearsWhenToComeBack) {
   EXPECT_THAT(done.status.error_message(), HasSubstr("memory for uploads"));
   EXPECT_EQ(RetryAfterMs(FromGrpcStatus(done.status, *done.context)), 50);
   server.budget().Release(1000);
-  EXPECT_TRUE(
-      Upload(server, {UploadHeaderMessage(kId, update), UploadChunkMessage(0, update)}).status.ok());
+  EXPECT_TRUE(Upload(server, {UploadHeaderMessage(kId, update), UploadChunkMessage(0, update)})
+                  .status.ok());
 }
 
 TEST(UploadBudgetOverGrpc, APeerThatLeavesTheQueueFreesItsPlace) {
