@@ -38,6 +38,13 @@ absl::Status TakeResult(const TrainResult& result, double seconds, AssignmentRec
   return absl::OkStatus();
 }
 
+// A job's own buffers of one model: another model's never fit, another job's never mix in.
+std::string LocalBuffersPath(const std::string& state_dir, const std::string& job,
+                             const Digest& bundle) {
+  const std::string name = Sha256Hex(AsBytes(absl::StrCat(job, "\n", DigestHex(bundle))));
+  return absl::StrCat(state_dir, "/local-buffers-", name.substr(0, 32));
+}
+
 absl::Status SyncPath(const std::string& path) {
   FW_ASSIGN_OR_RETURN(FileWriter file, FileWriter::Open(path));
   FW_RETURN_IF_ERROR(file.Sync());
@@ -111,6 +118,10 @@ void SessionCore::Train(Held* held) {
   request.bundle_path = BlobPath(*held, kBundle);
   request.model_path = BlobPath(*held, kModel);
   request.output_path = store_.Path(assignment.id, kDelta);
+  if (assignment.plan.buffers == BufferMode::kLocal) {
+    request.local_buffers_path = LocalBuffersPath(options_.state_dir, assignment.key.job,
+                                                  held->bundle->header_sha256());
+  }
   request.dataset = FindDataset(assignment.dataset, options_.datasets)->config;
   request.plan = assignment.plan;
   request.seed_key = options_.client_id;

@@ -25,6 +25,10 @@ struct TrainRequest {
   std::string bundle_path;   // verified: signature and hashes
   std::string model_path;    // flat tensors of the base model
   std::string output_path;   // written by training: float32 delta in UpdateLayout order, then buffers
+  // With BufferMode::kLocal: where this client's own buffers live between rounds, in manifest order.
+  // Read when the file is there (and fits), replaced after training. Empty: they start from the
+  // model's every time.
+  std::string local_buffers_path;
   DatasetConfig dataset;
   Plan plan;
   std::string seed_key;      // with job and round the key of all randomness of this work

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <optional>
 #include <utility>
@@ -100,6 +101,8 @@ class TorchTrainer final : public Trainer {
   absl::Status LoadBundle(const std::string& path);
   absl::Status MakeModule();
   absl::Status LoadTensors(const TrainRequest& request);
+  absl::Status LoadLocalBuffers(const TrainRequest& request);
+  absl::Status KeepLocalBuffers(const TrainRequest& request) const;
   absl::Status RefreshBuffers(BufferMode mode);
   absl::StatusOr<at::Device> PickDevice() const;
   void SeedGenerators(const TrainRequest& request) const;
@@ -187,7 +190,40 @@ absl::Status TorchTrainer::LoadTensors(const TrainRequest& request) {
                      loaded_->header.name, " has ", manifest.TotalBytes()));
   }
   torch_internal::CopyFromFlat(run_.base, manifest, run_.tensors);
+  return LoadLocalBuffers(request);
+}
+
+bool KeepsBuffers(const TrainRequest& request) {
+  return request.plan.buffers == BufferMode::kLocal && !request.local_buffers_path.empty();
+}
+
+absl::Status TorchTrainer::LoadLocalBuffers(const TrainRequest& request) {
+  if (!KeepsBuffers(request) || !FileExists(request.local_buffers_path)) return absl::OkStatus();
+  const Manifest& manifest = loaded_->header.manifest;
+  FW_ASSIGN_OR_RETURN(const UpdateLayout all,
+                      MakeUpdateLayout(manifest, {}, BufferMode::kAverage));
+  FW_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::Open(request.local_buffers_path));
+  if (file.bytes().size() != all.buffer_bytes) return absl::OkStatus();  // of another model
+  std::vector<uint8_t> flat(manifest.TotalBytes());
+  for (const UpdateLayout::Piece& piece : all.buffers) {
+    const uint64_t bytes = manifest.tensors()[piece.tensor].Bytes();
+    std::memcpy(flat.data() + piece.model_offset, file.bytes().data() + piece.offset, bytes);
+    torch_internal::CopyFromFlat(flat, manifest, piece.tensor, run_.tensors[piece.tensor]);
+  }
   return absl::OkStatus();
+}
+
+absl::Status TorchTrainer::KeepLocalBuffers(const TrainRequest& request) const {
+  if (!KeepsBuffers(request)) return absl::OkStatus();
+  const Manifest& manifest = loaded_->header.manifest;
+  FW_ASSIGN_OR_RETURN(const UpdateLayout all,
+                      MakeUpdateLayout(manifest, {}, BufferMode::kAverage));
+  std::string kept;
+  for (const UpdateLayout::Piece& piece : all.buffers) {
+    const at::Tensor host = run_.tensors[piece.tensor].detach().cpu().contiguous();
+    kept.append(static_cast<const char*>(host.data_ptr()), manifest.tensors()[piece.tensor].Bytes());
+  }
+  return WriteFileAtomic(request.local_buffers_path, kept, 0600);
 }
 
 absl::Status TorchTrainer::Prepare(const TrainRequest& request) {
@@ -319,6 +355,7 @@ absl::Status TorchTrainer::RunTraining(const TrainRequest& request, const Worklo
     metrics.steps = stats.steps;
   }
   FW_RETURN_IF_ERROR(RefreshBuffers(plan.buffers));
+  FW_RETURN_IF_ERROR(KeepLocalBuffers(request));
   FW_RETURN_IF_ERROR(WriteUpdate(request, layout, &result->output_bytes));
   if (both || plan.local_evaluation == LocalEvaluation::kAfter) {
     FW_RETURN_IF_ERROR(EvaluateInto(work, examples, &metrics.after, &metrics));

@@ -21,8 +21,9 @@
 //
 // Equal requests give equal bits, whatever ran before: generators are seeded by (plan.seed, job,
 // round, seed_key), graphs run unoptimised (a profiling executor would depend on history) on one
-// thread. Buffers: kAverage are trained and sent; kLocal are trained from the model's values and
-// not sent; kFrozen keep the model's values.
+// thread. Buffers: kAverage are trained and sent; kLocal are this client's own, kept between rounds
+// in TrainRequest::local_buffers_path and not sent (FedBN, Li et al. 2021); kFrozen keep the
+// model's values.
 namespace fedwatt {
 
 using DatasetOpener =

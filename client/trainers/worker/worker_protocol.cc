@@ -61,6 +61,7 @@ void RunToProto(const WorkerRun& run, v1::WorkerRun* out) {
   out->set_seed_key(request.seed_key);
   out->set_time_left_ms(request.time_left_ms);
   out->set_device(run.device);
+  out->set_local_buffers_path(request.local_buffers_path);
 }
 
 absl::StatusOr<WorkerRun> RunFromProto(const v1::WorkerRun& in) {
@@ -78,6 +79,7 @@ absl::StatusOr<WorkerRun> RunFromProto(const v1::WorkerRun& in) {
   request.seed_key = in.seed_key();
   request.time_left_ms = in.time_left_ms();
   run.device = in.device();
+  request.local_buffers_path = in.local_buffers_path();
   return run;
 }
 

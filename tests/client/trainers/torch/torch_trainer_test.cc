@@ -256,6 +256,32 @@ TEST_F(TrainerTest, LocalBuffersAreTrainedButNotSent) {
   EXPECT_EQ(Update(), averaged.substr(0, kNormDelta));
 }
 
+TEST_F(TrainerTest, LocalBuffersGoOnFromTheRoundBefore) {
+  UseNorm();
+  request_.plan.buffers = BufferMode::kLocal;
+  request_.local_buffers_path = dir_ + "/own-buffers";
+  const auto first = Run();
+  ASSERT_TRUE(first.ok()) << first.status();
+  const auto kept = ReadFile(request_.local_buffers_path, 1 << 20);
+  ASSERT_TRUE(kept.ok()) << kept.status();
+  ASSERT_EQ(kept->size(), kNormBuffers);
+  EXPECT_EQ(BatchesTracked(*kept), 12);
+  const auto second = Run();
+  ASSERT_TRUE(second.ok()) << second.status();
+  EXPECT_EQ(BatchesTracked(*ReadFile(request_.local_buffers_path, 1 << 20)), 24);
+  EXPECT_NE(second->metrics.before->loss_sum, first->metrics.before->loss_sum)
+      << "the same parameters, evaluated with the client's own buffers";
+}
+
+TEST_F(TrainerTest, LocalBuffersOfAnotherModelAreNotUsed) {
+  UseNorm();
+  request_.plan.buffers = BufferMode::kLocal;
+  const std::string fresh = Update();
+  request_.local_buffers_path = dir_ + "/own-buffers";
+  ASSERT_TRUE(WriteFileAtomic(request_.local_buffers_path, "too short").ok());
+  EXPECT_EQ(Update(), fresh);
+}
+
 TEST_F(TrainerTest, FrozenBuffersKeepTheModelsValues) {
   UseNorm();
   request_.plan.buffers = BufferMode::kAverage;
