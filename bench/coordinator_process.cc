@@ -6,12 +6,12 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/bounds.h"
 #include "common/base/clock.h"
 #include "common/base/file.h"
 #include "common/base/status_macros.h"
-#include "common/base/status_util.h"
 #include "common/crypto/sha256.h"
 #include "common/transport/authenticator.h"
 #include "common/transport/channel.h"
@@ -27,18 +27,19 @@ constexpr int64_t kStartLimitMs = 20'000;
 constexpr int64_t kCallLimitMs = 60'000;
 constexpr int64_t kJobLimitMs = 300'000;
 constexpr int64_t kPollMs = 50;
-constexpr int kPortTries = 20;
+constexpr uint64_t kMaxPortFileBytes = 64;
 
 absl::StatusOr<Subprocess> Spawn(const CoordinatorProcessOptions& options,
-                                 const std::string& address) {
+                                 const std::string& port_file) {
   const int log = open(options.log_path.c_str(), O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600);
   if (log < 0) return FileError(errno, "open", options.log_path);
   SubprocessOptions child;
-  child.argv = {options.program, "--listen", address, "--data-dir", options.data_dir};
+  child.argv = {options.program,  "--listen",    "127.0.0.1:0", "--data-dir",
+                options.data_dir, "--port-file", port_file};
   if (options.tls_dir.empty()) {
     child.argv.push_back("--insecure");
   } else {
-    child.argv.insert(child.argv.end(), {"--certs", options.tls_dir});
+    child.argv.insert(child.argv.end(), {"--tls-dir", options.tls_dir});
   }
   child.fds = {{log, 1}, {log, 2}};
   absl::StatusOr<Subprocess> process = Subprocess::Spawn(child);
@@ -65,29 +66,26 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> Connect(const std::string& addres
 
 absl::StatusOr<std::unique_ptr<CoordinatorProcess>> CoordinatorProcess::Start(
     const CoordinatorProcessOptions& options, Interrupt* interrupt) {
-  // Somebody may listen on a port already: the coordinator then says so and ends, and the next one
-  // is tried.
-  const int first = 20'000 + getpid() % 20'000;
-  for (int i = 0; i < kPortTries; ++i) {
-    const std::string address = absl::StrCat("127.0.0.1:", first + 7 * i);
-    FW_ASSIGN_OR_RETURN(Subprocess process, Spawn(options, address));
-    FW_ASSIGN_OR_RETURN(const auto channel, Connect(address, options.tls_dir));
-    std::unique_ptr<CoordinatorProcess> coordinator(
-        new CoordinatorProcess(address, options.tls_dir.empty(), std::move(process), interrupt));
-    coordinator->stub_ = v1::AdminService::NewStub(channel);
-    absl::Status status = absl::DeadlineExceededError("the coordinator does not answer");
-    for (int64_t waited_ms = 0; waited_ms < kStartLimitMs; waited_ms += kPollMs) {
-      FW_RETURN_IF_ERROR(interrupt->Check());
-      if (coordinator->process_.Wait(kPollMs).ok()) break;
-      status = coordinator->WaitingClients().status();
-      if (status.ok()) return coordinator;
-    }
-    if (coordinator->process_.running()) {
-      return Annotate(status, absl::StrCat(options.program, "\n", LogTail(options.log_path)));
-    }
+  const std::string port_file = absl::StrCat(options.data_dir, ".port");
+  FW_ASSIGN_OR_RETURN(Subprocess process, Spawn(options, port_file));
+  absl::StatusOr<std::string> port;
+  for (int64_t waited_ms = 0; waited_ms < kStartLimitMs; waited_ms += kPollMs) {
+    FW_RETURN_IF_ERROR(interrupt->Check());
+    const bool ended = process.Wait(kPollMs).ok();
+    port = ReadFile(port_file, kMaxPortFileBytes);
+    if (port.ok() || ended) break;
   }
-  return absl::UnavailableError(
-      absl::StrCat(options.program, " does not start:\n", LogTail(options.log_path)));
+  if (!port.ok()) {
+    return absl::UnavailableError(
+        absl::StrCat(options.program, " does not start:\n", LogTail(options.log_path)));
+  }
+  const std::string address =
+      absl::StrCat("127.0.0.1:", std::string(absl::StripAsciiWhitespace(*port)));
+  FW_ASSIGN_OR_RETURN(const auto channel, Connect(address, options.tls_dir));
+  std::unique_ptr<CoordinatorProcess> coordinator(
+      new CoordinatorProcess(address, options.tls_dir.empty(), std::move(process), interrupt));
+  coordinator->stub_ = v1::AdminService::NewStub(channel);
+  return coordinator;
 }
 
 void CoordinatorProcess::Prepare(grpc::ClientContext* context, int64_t timeout_ms) const {

@@ -2,6 +2,7 @@
 // one tensor. For each line of standard input one epoch is trained and its images a second printed.
 
 #include <torch/optim/sgd.h>
+#include <ATen/Parallel.h>
 #include <torch/script.h>
 
 #include <CLI/CLI.hpp>
