@@ -26,9 +26,9 @@ using ReplyDone = absl::AnyInvocable<void(absl::StatusOr<ReportReply>)>;
 // A report past the intake's checks, on its way through the round.
 struct IncomingReport {
   AssignmentName name;
-  Report report;           // without inline bytes
+  Report report;  // without inline bytes
   double clip_factor = 1;
-  absl::Status verdict;    // not OK: the work is of no use, for this reason
+  absl::Status verdict;  // not OK: the work is of no use, for this reason
   ReplyDone done;
 };
 
@@ -52,9 +52,9 @@ struct Attempt {
   std::vector<double> inclusion;
   std::string selector_state;  // after the selection
   // ---- reports
-  std::optional<IncomingReport> incoming;  // of the event being stepped
-  std::vector<std::optional<AcceptedReport>> accepted;      // by index
-  std::multimap<uint32_t, ReplyDone> repeats;  // of reports that are not durable yet
+  std::optional<IncomingReport> incoming;               // of the event being stepped
+  std::vector<std::optional<AcceptedReport>> accepted;  // by index
+  std::multimap<uint32_t, ReplyDone> repeats;           // of reports that are not durable yet
   RoundMetrics wasted;
   uint32_t late = 0;
   std::string last_failure;  // what a client said, fit for a terminal

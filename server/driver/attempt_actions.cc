@@ -80,12 +80,12 @@ absl::StatusOr<Selection> JobDriver::Select(const std::vector<Candidate>& candid
   // From the committed state, so that an attempt that was abandoned leaves no trace.
   FW_RETURN_IF_ERROR(selector_->LoadState(selector_state_));
   const RoundKey& key = attempt_->key();
-  Rng rng(RngKey{.job = key.job,
-                 .round = key.round,
-                 .client = "",
-                 .purpose = absl::StrCat(key.evaluation ? "select-evaluators/" : "select/",
-                                         key.attempt),
-                 .seed = setup_->spec.seed});
+  Rng rng(RngKey{
+      .job = key.job,
+      .round = key.round,
+      .client = "",
+      .purpose = absl::StrCat(key.evaluation ? "select-evaluators/" : "select/", key.attempt),
+      .seed = setup_->spec.seed});
   FW_ASSIGN_OR_RETURN(Selection selection,
                       selector_->Select(SelectionRequest{key, count, candidates}, rng));
   for (const size_t index : selection.chosen) {
@@ -159,10 +159,9 @@ void JobDriver::Do(const PersistAssignments& action) {
   }
   const int64_t now_ms = NowMs();
   std::vector<StoreWrite> batch;
-  batch.push_back(
-      AppendLog{AttemptBegan{key, attempt_->round.limits(), attempt_->began_ms}});
-  batch.push_back(AppendLog{ClientsAssigned{key, action.clients, attempt_->inclusion,
-                                            attempt_->selector_state, now_ms}});
+  batch.push_back(AppendLog{AttemptBegan{key, attempt_->round.limits(), attempt_->began_ms}});
+  batch.push_back(AppendLog{
+      ClientsAssigned{key, action.clients, attempt_->inclusion, attempt_->selector_state, now_ms}});
   context_->deps.store->Write(
       std::move(batch), [weak = weak_from_this(), key](absl::Status written) {
         const auto self = weak.lock();
@@ -170,8 +169,8 @@ void JobDriver::Do(const PersistAssignments& action) {
         self->PostSelf([key, written](JobDriver& driver) {
           if (!driver.InAttempt(key)) return;
           if (!written.ok()) {
-            driver.Step(RoundError{driver.NowMs(), absl::StrCat("writing the assignments: ",
-                                                                StatusText(written))});
+            driver.Step(RoundError{driver.NowMs(),
+                                   absl::StrCat("writing the assignments: ", StatusText(written))});
             return;
           }
           if (driver.attempt_->round.phase() == RoundPhase::kConfiguring) driver.PublishAttempt();

@@ -87,9 +87,9 @@ std::optional<SlotView> AttemptBoard::Find(const AssignmentName& name) const {
   const auto it = entries_.find(name.key);
   if (it == entries_.end() || name.index >= it->second.slots.size()) return std::nullopt;
   const Slot& slot = it->second.slots[name.index];
-  return SlotView{it->second.facts, name.index,       slot.state,
-                  slot.update,      slot.reason,      it->second.ended,
-                  it->second.ended_reason};
+  return SlotView{
+      it->second.facts,       name.index, slot.state, slot.update, slot.reason, it->second.ended,
+      it->second.ended_reason};
 }
 
 bool AttemptBoard::BeginVerifying(const AssignmentName& name, const Digest& update) {

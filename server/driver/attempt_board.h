@@ -40,8 +40,8 @@ struct SlotView {
   std::shared_ptr<const AttemptFacts> facts;
   uint32_t index = 0;
   SlotState state = SlotState::kWorking;
-  Digest update{};      // from kVerifying on
-  std::string reason;   // of kFailed and kRefused
+  Digest update{};               // from kVerifying on
+  std::string reason;            // of kFailed and kRefused
   std::optional<Outcome> ended;  // of the attempt: kCommitted or kAbandoned
   std::string ended_reason;
 };

@@ -35,8 +35,9 @@ struct JobDriver::AppliedModel {
 
 // Reads and writes model-sized data, hence off the strand, which meanwhile leaves strategy_ alone:
 // in Applying the round asks nothing of it.
-absl::StatusOr<JobDriver::AppliedModel> JobDriver::Apply(
-    Aggregator&& aggregator, const MappedFile& base, const std::string& selector_state) const {
+absl::StatusOr<JobDriver::AppliedModel> JobDriver::Apply(Aggregator&& aggregator,
+                                                         const MappedFile& base,
+                                                         const std::string& selector_state) const {
   AppliedModel applied;
   FW_ASSIGN_OR_RETURN(AggregateResult sum, std::move(aggregator).Report());
   std::vector<float> parameters = GatherTrainable(setup_->layout, base.bytes());
@@ -56,9 +57,8 @@ absl::StatusOr<JobDriver::AppliedModel> JobDriver::Apply(
 void JobDriver::Do(const ApplyUpdate&) {
   attempt_->writing = std::make_shared<BlobReferences::WriteScope>(context_->references);
   const RoundKey key = attempt_->key();
-  context_->work->Post([weak = weak_from_this(), key,
-                        aggregator = std::move(attempt_->aggregator), base = base_file_,
-                        selector_state = attempt_->selector_state,
+  context_->work->Post([weak = weak_from_this(), key, aggregator = std::move(attempt_->aggregator),
+                        base = base_file_, selector_state = attempt_->selector_state,
                         writing = attempt_->writing]() mutable {
     const auto self = weak.lock();
     if (self == nullptr) return;
@@ -177,8 +177,7 @@ void JobDriver::OnTrainingCommitted(const RoundCommitted& commit) {
   if (base.ok()) {
     base_file_ = *std::move(base);
   } else {
-    failure_ = absl::StrCat("the model just committed cannot be read: ",
-                            StatusText(base.status()));
+    failure_ = absl::StrCat("the model just committed cannot be read: ", StatusText(base.status()));
   }
   LogInfo("round committed", {{"job", setup_->id},
                               {"round", absl::StrCat(commit.key.round)},
@@ -203,9 +202,7 @@ void JobDriver::OnEvaluationCommitted(const RoundCommitted& commit) {
   CloseRound();
 }
 
-void JobDriver::CloseRound() {
-  status_->AddRound(*std::exchange(open_round_, std::nullopt));
-}
+void JobDriver::CloseRound() { status_->AddRound(*std::exchange(open_round_, std::nullopt)); }
 
 void JobDriver::Do(const AbandonRound& action) {
   Do(ClearTimer{});
@@ -222,8 +219,8 @@ void JobDriver::Do(const AbandonRound& action) {
   record.now_ms = NowMs();
   if (record.key.evaluation && action.cause != AbandonCause::kOperator) {
     const int64_t over_ms = evaluation_began_ms_ + setup_->Limits(true).selection_timeout_ms;
-    record.give_up = record.give_up || action.cause == AbandonCause::kTooFewClients ||
-                     record.now_ms >= over_ms;
+    record.give_up =
+        record.give_up || action.cause == AbandonCause::kTooFewClients || record.now_ms >= over_ms;
   }
   record.summary = AttemptSummary(false);
   record.summary.reason = record.reason;

@@ -86,26 +86,25 @@ void JobDriver::Do(const AcceptReport& action) {
   ReportAccepted record{key, index, incoming.report, incoming.clip_factor, NowMs()};
   attempt_->accepted[index] =
       AcceptedReport{std::move(incoming.report), incoming.clip_factor, false};
-  context_->deps.store->Write(
-      {AppendLog{std::move(record)}},
-      [weak = weak_from_this(), key, index,
-       done = std::move(incoming.done)](absl::Status written) mutable {
-        const auto self = weak.lock();
-        if (self == nullptr) return;
-        if (written.ok()) {
-          self->context_->Reply(std::move(done), Accepted());
-        } else {
-          self->context_->Reply(std::move(done), NotWritten(written));
-        }
-        self->PostSelf([key, index, written](JobDriver& driver) {
-          if (!driver.InAttempt(key)) return;
-          if (written.ok()) return driver.OnAccepted(index);
-          driver.context_->board->StopVerifying({key, index});
-          driver.AnswerRepeats(index, NotWritten(written));
-          driver.Step(RoundError{driver.NowMs(),
-                                 absl::StrCat("writing a report: ", StatusText(written))});
-        });
-      });
+  context_->deps.store->Write({AppendLog{std::move(record)}}, [weak = weak_from_this(), key, index,
+                                                               done = std::move(incoming.done)](
+                                                                  absl::Status written) mutable {
+    const auto self = weak.lock();
+    if (self == nullptr) return;
+    if (written.ok()) {
+      self->context_->Reply(std::move(done), Accepted());
+    } else {
+      self->context_->Reply(std::move(done), NotWritten(written));
+    }
+    self->PostSelf([key, index, written](JobDriver& driver) {
+      if (!driver.InAttempt(key)) return;
+      if (written.ok()) return driver.OnAccepted(index);
+      driver.context_->board->StopVerifying({key, index});
+      driver.AnswerRepeats(index, NotWritten(written));
+      driver.Step(
+          RoundError{driver.NowMs(), absl::StrCat("writing a report: ", StatusText(written))});
+    });
+  });
 }
 
 void JobDriver::OnAccepted(uint32_t index) {
@@ -132,9 +131,9 @@ void JobDriver::NoteParticipation(uint32_t index) {
     history.last_loss = metrics.before ? metrics.before : metrics.after;
   }
   if (!metrics.seconds_by_phase.empty()) {
-    history.last_seconds = std::accumulate(
-        metrics.seconds_by_phase.begin(), metrics.seconds_by_phase.end(), 0.0,
-        [](double sum, const auto& phase) { return sum + phase.second; });
+    history.last_seconds =
+        std::accumulate(metrics.seconds_by_phase.begin(), metrics.seconds_by_phase.end(), 0.0,
+                        [](double sum, const auto& phase) { return sum + phase.second; });
   }
 }
 
@@ -152,9 +151,8 @@ void JobDriver::Do(const RefuseReport& action) {
       IncomingReport incoming = std::move(*std::exchange(attempt_->incoming, std::nullopt));
       const AcceptedReport& first = *attempt_->accepted[index];
       if (incoming.report.update.sha256 != first.report.update.sha256) {
-        incoming.done(ReportReply{.accepted = false,
-                                  .outcome = Outcome::kPending,
-                                  .reason = action.reason});
+        incoming.done(
+            ReportReply{.accepted = false, .outcome = Outcome::kPending, .reason = action.reason});
       } else if (first.durable) {
         incoming.done(Accepted());
       } else {
@@ -164,8 +162,8 @@ void JobDriver::Do(const RefuseReport& action) {
     }
     case RefusalCause::kUnknown: {
       IncomingReport incoming = std::move(*std::exchange(attempt_->incoming, std::nullopt));
-      incoming.done(ReportReply{
-          .accepted = false, .outcome = Outcome::kUnknown, .reason = action.reason});
+      incoming.done(
+          ReportReply{.accepted = false, .outcome = Outcome::kUnknown, .reason = action.reason});
       return;
     }
     case RefusalCause::kLate:
@@ -246,15 +244,14 @@ void JobDriver::Fold(uint32_t index) {
   ++attempt_->unsettled;
   const AcceptedReport& accepted = *attempt_->accepted[index];
   const RoundKey key = attempt_->key();
-  context_->work->Post([weak = weak_from_this(), key, setup = setup_,
-                        spool = context_->deps.spool, aggregator = attempt_->aggregator,
-                        id = MakeAssignmentId(key, index), sha256 = accepted.report.update.sha256,
-                        weight = accepted.report.weight, clip = accepted.clip_factor]() mutable {
+  context_->work->Post([weak = weak_from_this(), key, setup = setup_, spool = context_->deps.spool,
+                        aggregator = attempt_->aggregator, id = MakeAssignmentId(key, index),
+                        sha256 = accepted.report.update.sha256, weight = accepted.report.weight,
+                        clip = accepted.clip_factor]() mutable {
     absl::Status folded;
     if (auto update = spool->Read(id, sha256); !update.ok()) {
       folded = update.status();
-    } else if (auto view =
-                   SpooledUpdateView::Create(setup.get(), update->get(), id, weight, clip);
+    } else if (auto view = SpooledUpdateView::Create(setup.get(), update->get(), id, weight, clip);
                !view.ok()) {
       folded = view.status();
     } else {

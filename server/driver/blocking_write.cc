@@ -17,8 +17,7 @@ struct Answer {
 
 }  // namespace
 
-absl::Status WaitFor(
-    const std::function<void(absl::AnyInvocable<void(absl::Status)>)>& start) {
+absl::Status WaitFor(const std::function<void(absl::AnyInvocable<void(absl::Status)>)>& start) {
   const auto answer = std::make_shared<Answer>();
   start([answer](absl::Status status) {
     MutexLock lock(&answer->mutex);

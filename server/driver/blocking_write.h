@@ -14,7 +14,6 @@ namespace fedwatt {
 absl::Status WriteAndWait(Store* store, std::vector<StoreWrite> batch);
 
 // The general form: waits for the callback that `start` is given.
-absl::Status WaitFor(
-    const std::function<void(absl::AnyInvocable<void(absl::Status)>)>& start);
+absl::Status WaitFor(const std::function<void(absl::AnyInvocable<void(absl::Status)>)>& start);
 
 }  // namespace fedwatt

@@ -41,15 +41,14 @@ absl::StatusOr<Digest> PutBundle(BlobStore* blobs, const std::string& file_path,
 
 absl::StatusOr<BundleParts> FindBundle(BlobStore* blobs, const Digest& bundle) {
   const auto unknown = [&bundle] {
-    return absl::NotFoundError(absl::StrCat("no bundle ", DigestHex(bundle),
-                                            " on this coordinator; upload it again"));
+    return absl::NotFoundError(
+        absl::StrCat("no bundle ", DigestHex(bundle), " on this coordinator; upload it again"));
   };
   const auto file = blobs->Open(bundle);
   if (!file.ok()) return absl::IsNotFound(file.status()) ? unknown() : file.status();
-  const std::vector<std::string> lines =
-      absl::StrSplit(std::string(AsText((*file)->bytes().first(
-                         std::min<size_t>((*file)->bytes().size(), 256)))),
-                     '\n');
+  const std::vector<std::string> lines = absl::StrSplit(
+      std::string(AsText((*file)->bytes().first(std::min<size_t>((*file)->bytes().size(), 256)))),
+      '\n');
   if (lines.size() < 3 || lines[0] != kPartsTitle) return unknown();
   BundleParts parts;
   FW_ASSIGN_OR_RETURN(parts.stripped, ParseDigest(lines[1]));

@@ -25,9 +25,9 @@ absl::Status CheckDoor(const Principal& who, const CheckInRequest& request) {
   }
   const bool device = request.role == Role::kClient || request.role == Role::kEvaluator;
   if (!device || who.role != request.role) {
-    return absl::PermissionDeniedError(
-        absl::StrCat("role '", RoleName(request.role), "' is not granted: this certificate is for '",
-                     RoleName(who.role), "'; a device checks in as 'client' or 'evaluator'"));
+    return absl::PermissionDeniedError(absl::StrCat(
+        "role '", RoleName(request.role), "' is not granted: this certificate is for '",
+        RoleName(who.role), "'; a device checks in as 'client' or 'evaluator'"));
   }
   return absl::OkStatus();
 }
@@ -105,9 +105,8 @@ void CheckInDoor::Admit(uint64_t id, Offer offer, Coordinator::CheckInDone done)
   call.wait_ms =
       std::clamp<int64_t>(offer.request.max_wait_ms, 0, context_->options.long_poll_max_ms);
   // Final now is final later; what is pending may be decided by the time of the answer.
-  call.finish = [outcomes = Outcomes(offer), client = offer.client,
-                 holding = offer.request.holding, board = context_->board,
-                 clock = context_->deps.clock](CheckInResponse* response) {
+  call.finish = [outcomes = Outcomes(offer), client = offer.client, holding = offer.request.holding,
+                 board = context_->board, clock = context_->deps.clock](CheckInResponse* response) {
     response->protocol = kProtocolMax;
     response->server_time_ms = clock->NowMs();
     response->outcomes = outcomes;

@@ -73,9 +73,9 @@ absl::Status ClientPool::MakeWay(const Call& call, Later* later) {
   }
   const uint64_t waiting = it->second.call.offer.request.session;
   if (call.offer.request.session < waiting) {
-    return absl::AbortedError(
-        absl::StrCat("session ", waiting, " of this client waits already and is newer than ",
-                     call.offer.request.session));
+    return absl::AbortedError(absl::StrCat("session ", waiting,
+                                           " of this client waits already and is newer than ",
+                                           call.offer.request.session));
   }
   Answer(Take(it, later), absl::AbortedError("a newer check-in of this client took its place"));
   return absl::OkStatus();
@@ -167,11 +167,11 @@ std::string ClientPool::WhyNoJob(const Offer& offer) const {
     }
   }
   if (first.empty()) {
-    return absl::StrCat("no job is running for ", RoleName(offer.request.role),
-                        "s of population '", offer.request.population, "'");
+    return absl::StrCat("no job is running for ", RoleName(offer.request.role), "s of population '",
+                        offer.request.population, "'");
   }
-  const std::string datasets = absl::StrJoin(
-      offer.request.datasets, ", ", [](std::string* out, const DatasetRef& dataset) {
+  const std::string datasets =
+      absl::StrJoin(offer.request.datasets, ", ", [](std::string* out, const DatasetRef& dataset) {
         absl::StrAppend(out, "'", dataset.name, "'");
       });
   return absl::StrCat("no job for dataset ", datasets.empty() ? "(none offered)" : datasets, ": ",

@@ -98,8 +98,7 @@ absl::Status CoordinatorImpl::Load() {
 
 // ---- devices
 
-uint64_t CoordinatorImpl::CheckIn(const Principal& who, CheckInRequest request,
-                                  CheckInDone done) {
+uint64_t CoordinatorImpl::CheckIn(const Principal& who, CheckInRequest request, CheckInDone done) {
   const uint64_t id = next_id_.fetch_add(1);
   door_->CheckIn(id, who, std::move(request), std::move(done));
   return id;
@@ -107,8 +106,8 @@ uint64_t CoordinatorImpl::CheckIn(const Principal& who, CheckInRequest request,
 
 void CoordinatorImpl::CancelCheckIn(uint64_t id) { pool_->Cancel(id); }
 
-absl::StatusOr<std::shared_ptr<const MappedFile>> CoordinatorImpl::OpenBlob(
-    const Principal& who, const Digest& sha256) {
+absl::StatusOr<std::shared_ptr<const MappedFile>> CoordinatorImpl::OpenBlob(const Principal& who,
+                                                                            const Digest& sha256) {
   std::set<std::string> populations;
   for (const DriverPtr& driver : Drivers()) {
     const JobSpec& spec = driver->setup()->spec;
@@ -116,8 +115,8 @@ absl::StatusOr<std::shared_ptr<const MappedFile>> CoordinatorImpl::OpenBlob(
     auto blob = context_.board->BlobFor(PseudonymOf(context_, who, spec.population), sha256);
     if (blob != nullptr) return blob;
   }
-  return absl::PermissionDeniedError(absl::StrCat(
-      "no assignment of yours in flight names blob ", DigestHex(sha256), "; check in first"));
+  return absl::PermissionDeniedError(absl::StrCat("no assignment of yours in flight names blob ",
+                                                  DigestHex(sha256), "; check in first"));
 }
 
 absl::StatusOr<UploadOffset> CoordinatorImpl::UploadStatus(const Principal& who,
@@ -176,8 +175,7 @@ absl::StatusOr<Digest> CoordinatorImpl::WarmStart(const JobSpec& spec,
   return model->sha256;
 }
 
-absl::StatusOr<JobRecord> CoordinatorImpl::MakeRecord(const JobSpec& spec,
-                                                      const BundleParts& parts,
+absl::StatusOr<JobRecord> CoordinatorImpl::MakeRecord(const JobSpec& spec, const BundleParts& parts,
                                                       const std::string& request_id) const {
   JobRecord record;
   record.spec = spec;
@@ -193,8 +191,9 @@ absl::StatusOr<JobRecord> CoordinatorImpl::MakeRecord(const JobSpec& spec,
   }
   if (running >= context_.options.max_jobs) {
     return absl::ResourceExhaustedError(
-        absl::StrCat(running, " jobs run already, the limit of this coordinator (max_jobs); stop "
-                              "one or wait for its end"));
+        absl::StrCat(running,
+                     " jobs run already, the limit of this coordinator (max_jobs); stop "
+                     "one or wait for its end"));
   }
   record.id = absl::StrCat(spec.name, "-", number + 1);
   return record;
@@ -231,8 +230,7 @@ absl::StatusOr<JobView> CoordinatorImpl::SubmitJob(const JobSpec& spec, const Di
     return Annotate(written, "the job could not be kept");
   }
   const std::string id = record.id;
-  FW_ASSIGN_OR_RETURN(DriverPtr driver,
-                      JobDriver::Recover(&context_, std::move(record), setup));
+  FW_ASSIGN_OR_RETURN(DriverPtr driver, JobDriver::Recover(&context_, std::move(record), setup));
   {
     MutexLock lock(&mutex_);
     drivers_[id] = driver;
@@ -290,26 +288,24 @@ void CoordinatorImpl::Unwatch(uint64_t id) {
 absl::StatusOr<JobView> CoordinatorImpl::ChangeState(const DriverPtr& driver, JobState from,
                                                      JobState to, const std::string& reason) {
   absl::Status refused;
-  const absl::Status changed =
-      WaitFor([&](absl::AnyInvocable<void(absl::Status)> waiter) {
-        auto shared = std::make_shared<absl::AnyInvocable<void(absl::Status)>>(std::move(waiter));
-        refused = driver->status()->Change(
-            [&](JobRecord* record) {
-              if (record->state == to) return absl::AlreadyExistsError("");
-              if (record->state != from) {
-                return absl::FailedPreconditionError(
-                    absl::StrCat("job ", record->id, " is ", JobStateName(record->state),
-                                 "; only a ", JobStateName(from), " job can become ",
-                                 JobStateName(to)));
-              }
-              record->state = to;
-              record->reason = reason;
-              record->stop_reason = to == JobState::kStopped ? "operator" : "";
-              return absl::OkStatus();
-            },
-            [shared](absl::Status status) { (*shared)(std::move(status)); });
-        if (!refused.ok()) (*shared)(absl::OkStatus());
-      });
+  const absl::Status changed = WaitFor([&](absl::AnyInvocable<void(absl::Status)> waiter) {
+    auto shared = std::make_shared<absl::AnyInvocable<void(absl::Status)>>(std::move(waiter));
+    refused = driver->status()->Change(
+        [&](JobRecord* record) {
+          if (record->state == to) return absl::AlreadyExistsError("");
+          if (record->state != from) {
+            return absl::FailedPreconditionError(
+                absl::StrCat("job ", record->id, " is ", JobStateName(record->state), "; only a ",
+                             JobStateName(from), " job can become ", JobStateName(to)));
+          }
+          record->state = to;
+          record->reason = reason;
+          record->stop_reason = to == JobState::kStopped ? "operator" : "";
+          return absl::OkStatus();
+        },
+        [shared](absl::Status status) { (*shared)(std::move(status)); });
+    if (!refused.ok()) (*shared)(absl::OkStatus());
+  });
   if (!refused.ok() && !absl::IsAlreadyExists(refused)) return refused;
   FW_RETURN_IF_ERROR(changed);
   if (refused.ok()) driver->RecordChanged();
@@ -327,8 +323,8 @@ absl::StatusOr<JobView> CoordinatorImpl::ResumeJob(const std::string& id_or_name
   return ChangeState(driver, JobState::kStopped, JobState::kRunning, "");
 }
 
-absl::Status CoordinatorImpl::ExportModel(const std::string& id_or_name,
-                                          const std::string& version, const std::string& path) {
+absl::Status CoordinatorImpl::ExportModel(const std::string& id_or_name, const std::string& version,
+                                          const std::string& path) {
   FW_ASSIGN_OR_RETURN(const DriverPtr driver, FindJob(id_or_name));
   FW_ASSIGN_OR_RETURN(const ModelRef model, FindModel(*driver, version));
   FW_ASSIGN_OR_RETURN(const std::shared_ptr<const MappedFile> tensors,

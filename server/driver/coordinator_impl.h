@@ -27,8 +27,7 @@ class CoordinatorImpl final : public Coordinator {
   void CancelCheckIn(uint64_t id) override;
   absl::StatusOr<std::shared_ptr<const MappedFile>> OpenBlob(const Principal& who,
                                                              const Digest& sha256) override;
-  absl::StatusOr<UploadOffset> UploadStatus(const Principal& who,
-                                            const std::string& assignment_id,
+  absl::StatusOr<UploadOffset> UploadStatus(const Principal& who, const std::string& assignment_id,
                                             const Digest& sha256) override;
   absl::StatusOr<UploadStart> StartUpload(const Principal& who, Report report,
                                           uint64_t offset) override;

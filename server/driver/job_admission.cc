@@ -24,8 +24,8 @@ absl::Status SameManifest(const Manifest& from, const Manifest& to) {
     const std::string is = i < new_tensors.size() ? Describe(new_tensors[i]) : "missing";
     const std::string was = i < old_tensors.size() ? Describe(old_tensors[i]) : "missing";
     if (is == was) continue;
-    return absl::InvalidArgumentError(absl::StrCat(
-        "tensor ", i, " of the bundle is ", is, ", in the model to start from it is ", was));
+    return absl::InvalidArgumentError(absl::StrCat("tensor ", i, " of the bundle is ", is,
+                                                   ", in the model to start from it is ", was));
   }
   return absl::OkStatus();
 }
@@ -39,16 +39,15 @@ absl::StatusOr<ModelRef> FindModel(const JobDriver& driver, const std::string& v
   } else if (version == "last" || version.empty()) {
     wanted = view.last.version;
   } else if (!absl::SimpleAtoi(version, &wanted)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "version \"", version, "\": write \"best\", \"last\" or a round's number"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("version \"", version, "\": write \"best\", \"last\" or a round's number"));
   }
   for (const ModelRef& model : kept) {
     if (model.version == wanted) return model;
   }
-  const std::string versions =
-      absl::StrJoin(kept, ", ", [](std::string* out, const ModelRef& model) {
-        absl::StrAppend(out, model.version);
-      });
+  const std::string versions = absl::StrJoin(
+      kept, ", ",
+      [](std::string* out, const ModelRef& model) { absl::StrAppend(out, model.version); });
   return absl::NotFoundError(absl::StrCat("job ", view.id, " keeps no model of round ", wanted,
                                           "; kept are ", versions,
                                           " (retention in the job file says which)"));

@@ -18,9 +18,8 @@ constexpr int64_t kWriteRetryMs = 1000;
 }  // namespace
 
 void DriverContext::Reply(ReplyDone done, absl::StatusOr<ReportReply> reply) const {
-  deps.executor->Post([done = std::move(done), reply = std::move(reply)]() mutable {
-    done(std::move(reply));
-  });
+  deps.executor->Post(
+      [done = std::move(done), reply = std::move(reply)]() mutable { done(std::move(reply)); });
 }
 
 JobDriver::JobDriver(const DriverContext* context, JobRecord record,
@@ -137,8 +136,7 @@ bool JobDriver::WallTimeIsOver() const {
 
 bool JobDriver::EvaluationDue(uint64_t round) const {
   const uint32_t every = setup_->spec.evaluation.every;
-  return every > 0 &&
-         (round % every == 0 || round >= setup_->spec.rounds || WallTimeIsOver());
+  return every > 0 && (round % every == 0 || round >= setup_->spec.rounds || WallTimeIsOver());
 }
 
 std::string JobDriver::WhyDone() const {

@@ -22,8 +22,8 @@
 #include "server/driver/work_queue.h"
 
 // Runs one job: begins attempts, feeds their rounds with events and carries out the actions, on an
-// executor of its own. Nothing here blocks: the store calls back, heavy work runs on the work queue,
-// and both post their results here.
+// executor of its own. Nothing here blocks: the store calls back, heavy work runs on the work
+// queue, and both post their results here.
 //
 //   Recover (start-up, or a new job's first breath) -> Start -> ... -> Halt
 namespace fedwatt {
@@ -47,8 +47,9 @@ class JobDriver : public std::enable_shared_from_this<JobDriver> {
  public:
   // Reads what the store and the blobs hold of the job; blocks. DATA_LOSS names the job, the blob
   // and the file that is corrupt.
-  static absl::StatusOr<std::shared_ptr<JobDriver>> Recover(
-      const DriverContext* context, JobRecord record, std::shared_ptr<const JobSetup> setup);
+  static absl::StatusOr<std::shared_ptr<JobDriver>> Recover(const DriverContext* context,
+                                                            JobRecord record,
+                                                            std::shared_ptr<const JobSetup> setup);
 
   void Start();
   // The operator changed the record (stop, resume): act on it.
@@ -172,7 +173,7 @@ class JobDriver : public std::enable_shared_from_this<JobDriver> {
   ModelRef best_;
   std::shared_ptr<const MappedFile> base_file_;
   EarlyStop early_stop_;
-  std::vector<ModelRef> models_;  // on disk, oldest first; version 0 is the initial one
+  std::vector<ModelRef> models_;            // on disk, oldest first; version 0 is the initial one
   std::optional<RoundSummary> open_round_;  // committed, its evaluation is yet to come
   int64_t evaluation_began_ms_ = 0;
   uint64_t rounds_done_ = 0;

@@ -31,8 +31,7 @@ absl::StatusOr<std::string> ReadState(BlobStore* blobs, const Digest& sha256) {
 
 absl::StatusOr<std::shared_ptr<JobDriver>> JobDriver::Recover(
     const DriverContext* context, JobRecord record, std::shared_ptr<const JobSetup> setup) {
-  std::shared_ptr<JobDriver> driver(
-      new JobDriver(context, std::move(record), std::move(setup)));
+  std::shared_ptr<JobDriver> driver(new JobDriver(context, std::move(record), std::move(setup)));
   FW_RETURN_IF_ERROR(driver->LoadState());
   return driver;
 }
@@ -57,7 +56,10 @@ absl::Status JobDriver::LoadState() {
   }
   FW_RETURN_IF_ERROR(LoadModel(commit));
   FW_RETURN_IF_ERROR(LoadPlugins(commit));
-  if (commit && !rounds.empty() && !rounds.back().evaluation && EvaluationDue(rounds_done_)) {
+  const JobState state = status_->state();
+  const bool goes_on = state == JobState::kRunning || state == JobState::kStopped;
+  if (goes_on && commit && !rounds.empty() && !rounds.back().evaluation &&
+      EvaluationDue(rounds_done_)) {
     open_round_ = std::move(rounds.back());
     rounds.pop_back();
     evaluation_began_ms_ = commit->now_ms;
@@ -84,8 +86,8 @@ absl::Status JobDriver::LoadModel(const std::optional<RoundCommitted>& commit) {
   last_ = commit ? commit->model : initial;
   best_ = commit ? commit->best : initial;
   rounds_done_ = commit ? commit->key.round : 0;
-  FW_RETURN_IF_ERROR(CheckBlob(blobs, record, absl::StrCat("model version ", last_.version),
-                               last_.sha256));
+  FW_RETURN_IF_ERROR(
+      CheckBlob(blobs, record, absl::StrCat("model version ", last_.version), last_.sha256));
   FW_ASSIGN_OR_RETURN(base_file_, blobs->Open(last_.sha256));
   const uint64_t wanted = setup_->header.manifest.TotalBytes();
   if (base_file_->bytes().size() == wanted) return absl::OkStatus();
@@ -144,9 +146,9 @@ void JobDriver::Replay(const ReportAccepted& record) {
       return;
     }
   }
-  attempt_->round.Step(ReportArrived{
-      record.now_ms, record.index, record.report.weight,
-      BlobRef{record.report.update.sha256, record.report.update.size}});
+  attempt_->round.Step(
+      ReportArrived{record.now_ms, record.index, record.report.weight,
+                    BlobRef{record.report.update.sha256, record.report.update.size}});
   if (attempt_->round.slot(record.index) != Round::Slot::kReported) return;
   attempt_->accepted[record.index] = AcceptedReport{record.report, record.clip_factor, true};
 }
@@ -162,8 +164,8 @@ void JobDriver::Replay(const ReportRefused& record) {
 void JobDriver::Replay(const AttemptAbandoned& record) {
   if (InAttempt(record.key)) attempt_.reset();
   // A clock that jumped must not keep the job waiting for longer than its own back-off.
-  retry_at_ms_ = std::min(record.retry_at_ms,
-                          NowMs() + setup_->Limits(record.key.evaluation).backoff_max_ms);
+  retry_at_ms_ =
+      std::min(record.retry_at_ms, NowMs() + setup_->Limits(record.key.evaluation).backoff_max_ms);
   if (!record.key.evaluation) {
     next_attempt_ = record.key.attempt + 1;
     if (record.give_up) failure_ = record.reason;

@@ -67,8 +67,7 @@ RoundLimits JobSetup::Limits(bool of_evaluation) const {
 
 absl::StatusOr<std::shared_ptr<const JobSetup>> MakeJobSetup(const std::string& id,
                                                              const JobSpec& spec,
-                                                             const Digest& bundle,
-                                                             BlobStore* blobs,
+                                                             const Digest& bundle, BlobStore* blobs,
                                                              const Plugins& plugins) {
   auto setup = std::make_shared<JobSetup>();
   setup->id = id;
@@ -76,8 +75,8 @@ absl::StatusOr<std::shared_ptr<const JobSetup>> MakeJobSetup(const std::string& 
   FW_ASSIGN_OR_RETURN(setup->bundle_file, blobs->Open(bundle));
   setup->bundle = BlobRef{bundle, setup->bundle_file->bytes().size()};
   FW_ASSIGN_OR_RETURN(setup->header, ReadBundleHeader(*setup->bundle_file));
-  FW_ASSIGN_OR_RETURN(setup->layout, MakeUpdateLayout(setup->header.manifest, spec.plan.frozen,
-                                                      spec.plan.buffers));
+  FW_ASSIGN_OR_RETURN(
+      setup->layout, MakeUpdateLayout(setup->header.manifest, spec.plan.frozen, spec.plan.buffers));
   auto codec = MakeCodec(spec.codec.up);
   if (!codec.ok()) return Annotate(MistakeOfSpec(codec.status()), "codec.up");
   setup->codec = *std::move(codec);

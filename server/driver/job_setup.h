@@ -20,10 +20,10 @@ struct JobSetup {
   std::string id;
   JobSpec spec;
   BundleHeader header;
-  BlobRef bundle;                                  // the bundle file without tensors
+  BlobRef bundle;  // the bundle file without tensors
   std::shared_ptr<const MappedFile> bundle_file;
   UpdateLayout layout;
-  std::shared_ptr<const Codec> codec;              // of uploads
+  std::shared_ptr<const Codec> codec;  // of uploads
   uint64_t max_upload_bytes = 0;
   Need training;
   Need evaluation;
@@ -39,8 +39,7 @@ struct JobSetup {
 // plug-in is made once to see that it takes its parameters.
 absl::StatusOr<std::shared_ptr<const JobSetup>> MakeJobSetup(const std::string& id,
                                                              const JobSpec& spec,
-                                                             const Digest& bundle,
-                                                             BlobStore* blobs,
+                                                             const Digest& bundle, BlobStore* blobs,
                                                              const Plugins& plugins);
 
 }  // namespace fedwatt

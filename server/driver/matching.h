@@ -26,8 +26,8 @@ struct Need {
   std::string dataset;
   uint32_t schema_version = 0;  // 0: any
   uint64_t min_examples = 0;
-  std::string trainer;                // empty: any
-  std::vector<std::string> formats;   // one of them; empty: the bundle has no artifacts
+  std::string trainer;               // empty: any
+  std::vector<std::string> formats;  // one of them; empty: the bundle has no artifacts
   uint64_t min_memory_bytes = 0;
   std::map<std::string, std::string> labels;
   std::string codec;

@@ -79,10 +79,10 @@ absl::StatusOr<BlobRef> PutModel(BlobStore* blobs, const Manifest& manifest,
   Joiner joiner(writer.get());
   for (size_t i = 0; i < manifest.tensors().size(); ++i) {
     const auto it = replaced.find(i);
-    FW_RETURN_IF_ERROR(joiner.Append(
-        it != replaced.end()
-            ? it->second
-            : base.subspan(manifest.OffsetBytes(i), manifest.tensors()[i].Bytes())));
+    FW_RETURN_IF_ERROR(
+        joiner.Append(it != replaced.end()
+                          ? it->second
+                          : base.subspan(manifest.OffsetBytes(i), manifest.tensors()[i].Bytes())));
   }
   FW_RETURN_IF_ERROR(joiner.Flush());
   return writer->Commit();

@@ -7,9 +7,9 @@
 namespace fedwatt {
 
 enum class PaceReason {
-  kWanted,    // a job lacks clients like this one: come back soon
-  kWaiting,   // jobs have clients enough for now
-  kNoMatch    // no job could ever use it
+  kWanted,   // a job lacks clients like this one: come back soon
+  kWaiting,  // jobs have clients enough for now
+  kNoMatch   // no job could ever use it
 };
 
 // `base_ms` scaled by the reason, give or take a quarter: the jitter spreads a fleet that was

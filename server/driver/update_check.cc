@@ -62,10 +62,9 @@ absl::Status ForEachBlock(const SpooledUpdateView& view, uint64_t coordinates,
 absl::Status CheckBuffers(const JobSetup& setup, const SpooledUpdateView& view) {
   if (setup.layout.buffer_bytes == 0) return absl::OkStatus();
   FW_ASSIGN_OR_RETURN(const std::vector<uint8_t> buffers, view.ReadBuffers());
-  FW_ASSIGN_OR_RETURN(
-      const BufferAccumulator checker,
-      BufferAccumulator::Create(setup.header.manifest, setup.layout, setup.spec.bounds.max_weight,
-                                setup.MaxReports()));
+  FW_ASSIGN_OR_RETURN(const BufferAccumulator checker,
+                      BufferAccumulator::Create(setup.header.manifest, setup.layout,
+                                                setup.spec.bounds.max_weight, setup.MaxReports()));
   return checker.Validate(buffers);
 }
 
@@ -79,9 +78,9 @@ bool IsUsable(const std::optional<LossSums>& losses) {
 absl::Status CheckReport(const AttemptFacts& facts, const Report& report) {
   const JobSpec::Bounds& bounds = facts.setup->spec.bounds;
   if (report.base_sha256 != facts.base.sha256) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "the report is about model ", DigestHex(report.base_sha256), "; ", facts.key.ToString(),
-        " works on model ", DigestHex(facts.base.sha256)));
+    return absl::InvalidArgumentError(
+        absl::StrCat("the report is about model ", DigestHex(report.base_sha256), "; ",
+                     facts.key.ToString(), " works on model ", DigestHex(facts.base.sha256)));
   }
   if (report.metrics.named.size() > bounds::kMaxMetrics) {
     return absl::InvalidArgumentError(absl::StrCat("the report has ", report.metrics.named.size(),
@@ -100,9 +99,9 @@ absl::Status CheckReport(const AttemptFacts& facts, const Report& report) {
     return absl::InvalidArgumentError("the report brings no update; report a failure instead");
   }
   if (report.update.size > facts.setup->max_upload_bytes) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "an update of ", report.update.size, " bytes: this job's have at most ",
-        facts.setup->max_upload_bytes));
+    return absl::InvalidArgumentError(absl::StrCat("an update of ", report.update.size,
+                                                   " bytes: this job's have at most ",
+                                                   facts.setup->max_upload_bytes));
   }
   return absl::OkStatus();
 }
@@ -113,11 +112,10 @@ absl::StatusOr<double> ValidateUpdate(const JobSetup& setup, const SpooledUpdate
                       SpooledUpdateView::Create(&setup, &update, assignment_id, 1, 1));
   const uint64_t coordinates = setup.layout.coordinates;
   F32Scanner scanner;
-  FW_RETURN_IF_ERROR(
-      ForEachBlock(*view, coordinates, [&](uint64_t, std::span<const float> values) {
-        scanner.Add(values);
-        return absl::OkStatus();
-      }));
+  FW_RETURN_IF_ERROR(ForEachBlock(*view, coordinates, [&](uint64_t, std::span<const float> values) {
+    scanner.Add(values);
+    return absl::OkStatus();
+  }));
   const F32Stats stats = scanner.Stats();
   if (!stats.finite || stats.max_abs > setup.spec.bounds.max_abs_delta) {
     FW_RETURN_IF_ERROR(
@@ -136,9 +134,8 @@ UpdateMetrics UsableMetrics(const UpdateMetrics& metrics) {
   if (!IsUsable(usable.before)) usable.before.reset();
   if (!IsUsable(usable.after)) usable.after.reset();
   std::erase_if(usable.named, [](const auto& entry) { return !std::isfinite(entry.second); });
-  std::erase_if(usable.seconds_by_phase, [](const auto& entry) {
-    return !std::isfinite(entry.second) || entry.second < 0;
-  });
+  std::erase_if(usable.seconds_by_phase,
+                [](const auto& entry) { return !std::isfinite(entry.second) || entry.second < 0; });
   return usable;
 }
 

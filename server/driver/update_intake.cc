@@ -20,15 +20,14 @@ ReplyDone Guarded(ReplyDone done) {
     ~Guard() {
       if (done_) done_(absl::UnavailableError("the coordinator is shutting down; try again soon"));
     }
-    void Run(absl::StatusOr<ReportReply> reply) {
-      std::exchange(done_, nullptr)(std::move(reply));
-    }
+    void Run(absl::StatusOr<ReportReply> reply) { std::exchange(done_, nullptr)(std::move(reply)); }
 
    private:
     ReplyDone done_;
   };
-  return [guard = std::make_unique<Guard>(std::move(done))](
-             absl::StatusOr<ReportReply> reply) { guard->Run(std::move(reply)); };
+  return [guard = std::make_unique<Guard>(std::move(done))](absl::StatusOr<ReportReply> reply) {
+    guard->Run(std::move(reply));
+  };
 }
 
 ReportReply Unknown(const std::string& assignment_id) {
@@ -116,8 +115,8 @@ bool UpdateIntake::Owned::open() const {
          slot->state != SlotState::kRefused;
 }
 
-std::optional<UpdateIntake::Owned> UpdateIntake::FindOwned(
-    const Principal& who, const std::string& assignment_id) const {
+std::optional<UpdateIntake::Owned> UpdateIntake::FindOwned(const Principal& who,
+                                                           const std::string& assignment_id) const {
   auto name = ParseAssignmentName(assignment_id);
   if (!name) return std::nullopt;
   Owned owned;
@@ -154,7 +153,7 @@ void UpdateIntake::SubmitReport(const Principal& who, Report report, ReplyDone d
   if (!owned) return done(Unknown(report.assignment_id));
   if (!owned->open()) {
     context_->work->Post([this, owned = *std::move(owned), report = std::move(report),
-                                   done = std::move(done)]() mutable {
+                          done = std::move(done)]() mutable {
       AnswerClosed(owned, std::move(report), std::move(done));
     });
     return;
@@ -199,8 +198,7 @@ absl::StatusOr<std::unique_ptr<SpoolUpload>> UpdateIntake::OpenSpool(const Repor
 }
 
 absl::StatusOr<Coordinator::UploadStart> UpdateIntake::StartUpload(const Principal& who,
-                                                                   Report report,
-                                                                   uint64_t offset) {
+                                                                   Report report, uint64_t offset) {
   Coordinator::UploadStart start;
   std::optional<Owned> owned = FindOwned(who, report.assignment_id);
   if (!owned) {
@@ -210,8 +208,7 @@ absl::StatusOr<Coordinator::UploadStart> UpdateIntake::StartUpload(const Princip
   if (!owned->open()) {
     FW_RETURN_IF_ERROR(WaitFor([&](absl::AnyInvocable<void(absl::Status)> waiter) {
       AnswerClosed(*owned, std::move(report),
-                   [&start, waiter = std::move(waiter)](
-                       absl::StatusOr<ReportReply> reply) mutable {
+                   [&start, waiter = std::move(waiter)](absl::StatusOr<ReportReply> reply) mutable {
                      if (reply.ok()) start.refused = *reply;
                      waiter(reply.status());
                    });
@@ -228,8 +225,8 @@ absl::StatusOr<Coordinator::UploadStart> UpdateIntake::StartUpload(const Princip
     return start;
   }
   FW_ASSIGN_OR_RETURN(std::unique_ptr<SpoolUpload> upload, OpenSpool(report, offset));
-  start.session = std::make_unique<Session>(context_, *std::move(owned), std::move(report),
-                                            std::move(upload));
+  start.session =
+      std::make_unique<Session>(context_, *std::move(owned), std::move(report), std::move(upload));
   return start;
 }
 
@@ -238,9 +235,8 @@ absl::StatusOr<ReportReply> UpdateIntake::RefuseNow(const Owned& owned, Report r
                                                     const absl::Status& verdict) const {
   const std::string reason = absl::StrCat("invalid: ", std::string(verdict.message()));
   FW_RETURN_IF_ERROR(WriteAndWait(
-      context_->deps.store,
-      {AppendLog{ReportRefused{owned.name.key, owned.name.index, true, reason, report,
-                               context_->deps.clock->NowMs()}}}));
+      context_->deps.store, {AppendLog{ReportRefused{owned.name.key, owned.name.index, true, reason,
+                                                     report, context_->deps.clock->NowMs()}}}));
   HandOver(owned, std::move(report), verdict, [](const absl::StatusOr<ReportReply>&) {});
   return Reply(false, Outcome::kRefused, reason);
 }
@@ -283,12 +279,12 @@ void UpdateIntake::Book(const Owned& owned, Report report, bool failed, ReportRe
                         ReplyDone done) const {
   report.update.inline_data.clear();
   report.metrics = UsableMetrics(report.metrics);
-  ReportRefused record{owned.name.key, owned.name.index,           failed,
-                       reply.reason,   report, context_->deps.clock->NowMs()};
+  ReportRefused record{owned.name.key, owned.name.index, failed,
+                       reply.reason,   report,           context_->deps.clock->NowMs()};
   context_->deps.store->Write(
       {AppendLog{std::move(record)}},
-      [driver = std::weak_ptr(owned.driver), name = owned.name, report = std::move(report),
-       failed, board = context_->board, reply = std::move(reply),
+      [driver = std::weak_ptr(owned.driver), name = owned.name, report = std::move(report), failed,
+       board = context_->board, reply = std::move(reply),
        done = std::move(done)](absl::Status written) mutable {
         if (!written.ok()) return done(written);
         board->SetSlot(name.key, name.index, failed ? SlotState::kFailed : SlotState::kRefused,

@@ -45,8 +45,7 @@ class UpdateIntake {
 
   // What to answer without a further look, for the report of an open assignment: it was accepted
   // before, or another one is being checked.
-  std::optional<absl::StatusOr<ReportReply>> Known(const Owned& owned,
-                                                   const Report& report) const;
+  std::optional<absl::StatusOr<ReportReply>> Known(const Owned& owned, const Report& report) const;
   // For an assignment that is closed: books the joules, once, and tells the outcome.
   void AnswerClosed(const Owned& owned, Report report, ReplyDone done) const;
   void Book(const Owned& owned, Report report, bool failed, ReportReply reply,

@@ -13,9 +13,9 @@ absl::StatusOr<std::unique_ptr<SpooledUpdateView>> SpooledUpdateView::Create(
     uint64_t weight, double clip_factor) {
   const uint64_t buffers = setup->layout.buffer_bytes;
   if (update->size() < buffers) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "the update has ", update->size(), " bytes, fewer than the ", buffers,
-        " of the model's buffers"));
+    return absl::InvalidArgumentError(absl::StrCat("the update has ", update->size(),
+                                                   " bytes, fewer than the ", buffers,
+                                                   " of the model's buffers"));
   }
   CodecContext context{setup->id, 0, assignment_id};
   if (const auto name = ParseAssignmentName(assignment_id)) context.round = name->key.round;
@@ -41,8 +41,8 @@ absl::StatusOr<std::unique_ptr<SpooledUpdateView>> SpooledUpdateView::Create(
 absl::Status SpooledUpdateView::ReadDelta(uint64_t begin, std::span<float> out) const {
   const uint64_t coordinates = setup_->layout.coordinates;
   if (begin > coordinates || out.size() > coordinates - begin) {
-    return absl::OutOfRangeError(absl::StrCat("coordinates ", begin, "+", out.size(), " of ",
-                                              coordinates));
+    return absl::OutOfRangeError(
+        absl::StrCat("coordinates ", begin, "+", out.size(), " of ", coordinates));
   }
   if (!plain_) {
     return setup_->codec->DecodeBlock(encoded_, coordinates, context_, begin, out);

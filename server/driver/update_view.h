@@ -18,9 +18,11 @@ namespace fedwatt {
 class SpooledUpdateView final : public UpdateView {
  public:
   // INVALID_ARGUMENT: the update is too short for the job's buffers.
-  static absl::StatusOr<std::unique_ptr<SpooledUpdateView>> Create(
-      const JobSetup* setup, const SpooledUpdate* update, const std::string& assignment_id,
-      uint64_t weight, double clip_factor);
+  static absl::StatusOr<std::unique_ptr<SpooledUpdateView>> Create(const JobSetup* setup,
+                                                                   const SpooledUpdate* update,
+                                                                   const std::string& assignment_id,
+                                                                   uint64_t weight,
+                                                                   double clip_factor);
 
   uint64_t weight() const override { return weight_; }
   double clip_factor() const override { return clip_factor_; }
@@ -30,7 +32,10 @@ class SpooledUpdateView final : public UpdateView {
  private:
   SpooledUpdateView(const JobSetup* setup, const SpooledUpdate* update, CodecContext context,
                     uint64_t weight, double clip_factor)
-      : setup_(setup), update_(update), context_(std::move(context)), weight_(weight),
+      : setup_(setup),
+        update_(update),
+        context_(std::move(context)),
+        weight_(weight),
         clip_factor_(clip_factor) {}
 
   const JobSetup* const setup_;

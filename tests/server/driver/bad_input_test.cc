@@ -212,19 +212,17 @@ TEST_F(BadInput, AnotherClientsAssignment) {
   ASSERT_TRUE(reply.has_value());
   EXPECT_EQ(reply->outcome, Outcome::kUnknown);
   EXPECT_EQ(reply->reason, absl::StrCat("no assignment \"", theirs.id, "\" of yours"));
-  EXPECT_EQ(world_.coordinator()
-                .UploadStatus(bad_->principal(), theirs.id, Digest{})
-                .status()
-                .code(),
-            absl::StatusCode::kNotFound);
+  EXPECT_EQ(
+      world_.coordinator().UploadStatus(bad_->principal(), theirs.id, Digest{}).status().code(),
+      absl::StatusCode::kNotFound);
   EXPECT_EQ(world_.RunToEnd("job-1").rounds.at(0).reported, 3u) << "the owner was not harmed";
 }
 
 TEST_F(BadInput, JobsAndRoundsThatAreNot) {
   world_.coordinator().SubmitJob(Spec(), world_.AddBundle(), "").IgnoreError();
   world_.RunFor(100);
-  for (const std::string id : {"job-7/r1/a1/0", "job-1/r2/a1/0", "job-1/r1/a1/3",
-                               "job-1/r01/a1/0", "job-1", "", "/r1/a1/0", "../../etc/passwd"}) {
+  for (const std::string id : {"job-7/r1/a1/0", "job-1/r2/a1/0", "job-1/r1/a1/3", "job-1/r01/a1/0",
+                               "job-1", "", "/r1/a1/0", "../../etc/passwd"}) {
     Report report;
     report.assignment_id = id;
     std::optional<ReportReply> reply;
@@ -253,10 +251,8 @@ TEST_F(BadInput, RepeatedAndReplayedReportsGetTheSameAnswerAndCountOnce) {
   ASSERT_TRUE(world_.coordinator().SubmitJob(Spec(), world_.AddBundle(), "").ok());
   world_.RunFor(100);
   const auto repeat = [&] {
-    world_.coordinator().SubmitReport(bad_->principal(), first,
-                                      [&](absl::StatusOr<ReportReply> r) {
-                                        replies.push_back(*r);
-                                      });
+    world_.coordinator().SubmitReport(
+        bad_->principal(), first, [&](absl::StatusOr<ReportReply> r) { replies.push_back(*r); });
   };
   repeat();
   world_.RunFor(10);
@@ -305,8 +301,9 @@ TEST_F(BadInput, AFullDiskAbandonsTheAttemptAndLosesNoJob) {
   const JobView job = RunWith([](const Assignment&, FakeWork*) {});
   EXPECT_EQ(job.state, JobState::kCompleted);
   EXPECT_EQ(job.rounds.at(0).key.attempt, 2u);
-  EXPECT_TRUE(world_.Logged("writing the commit: RESOURCE_EXHAUSTED: /var/lib/fedwatt/store.db: "
-                            "the disk is full (0 B free)"));
+  EXPECT_TRUE(
+      world_.Logged("writing the commit: RESOURCE_EXHAUSTED: /var/lib/fedwatt/store.db: "
+                    "the disk is full (0 B free)"));
 }
 
 TEST_F(BadInput, AFullDiskUnderTheModelAbandonsTheAttempt) {

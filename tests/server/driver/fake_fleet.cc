@@ -138,11 +138,10 @@ void FakeClient::Send(const std::string& id) {
   if (chunk_bytes > 0 && !work.update.empty()) return Stream(id, work);
   Report report = work.report;
   report.update.inline_data = work.update;
-  coordinator_->SubmitReport(
-      principal(), std::move(report),
-      [this, id, epoch = epoch_](absl::StatusOr<ReportReply> reply) {
-        if (epoch == epoch_ && running_) OnReply(id, std::move(reply));
-      });
+  coordinator_->SubmitReport(principal(), std::move(report),
+                             [this, id, epoch = epoch_](absl::StatusOr<ReportReply> reply) {
+                               if (epoch == epoch_ && running_) OnReply(id, std::move(reply));
+                             });
 }
 
 void FakeClient::Stream(const std::string& id, const FakeWork& work) {

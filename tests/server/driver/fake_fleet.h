@@ -12,8 +12,8 @@
 #include "server/driver/coordinator.h"
 
 // Devices without a transport: they call a Coordinator as gRPC's adapters would, on a
-// ManualExecutor. They behave like the SDK: a report is kept until its outcome is known, and offered
-// again after every kind of failure.
+// ManualExecutor. They behave like the SDK: a report is kept until its outcome is known, and
+// offered again after every kind of failure.
 namespace fedwatt::testing {
 
 // What a client makes of an assignment. By default a delta that depends on (job, round, client)
@@ -58,8 +58,8 @@ class FakeClient {
   CheckInRequest Request() const;
   FakeWork DefaultWork(const Assignment& assignment) const;
 
-  std::map<std::string, int> trainings;             // by assignment id
-  std::map<std::string, OutcomeNotice> outcomes;    // final ones
+  std::map<std::string, int> trainings;           // by assignment id
+  std::map<std::string, OutcomeNotice> outcomes;  // final ones
   std::vector<ReportReply> replies;
   std::vector<absl::Status> errors;
   std::vector<Rejection> rejections;

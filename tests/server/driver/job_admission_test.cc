@@ -38,8 +38,9 @@ TEST_F(JobAdmission, ABundleThatWasNeverUploaded) {
   const Digest unknown = Sha256Of(AsBytes("?"));
   const auto job = world_.coordinator().SubmitJob(world_.Spec(1), unknown, "");
   EXPECT_EQ(job.status().code(), absl::StatusCode::kNotFound);
-  EXPECT_EQ(std::string(job.status().message()),
-            absl::StrCat("no bundle ", DigestHex(unknown), " on this coordinator; upload it again"));
+  EXPECT_EQ(
+      std::string(job.status().message()),
+      absl::StrCat("no bundle ", DigestHex(unknown), " on this coordinator; upload it again"));
 }
 
 TEST_F(JobAdmission, ACorruptBundleNamesFileAndHash) {

@@ -168,8 +168,9 @@ TEST(JobCourse, TooFewReportsAbandonTheAttemptAndTheNextTrains) {
   EXPECT_EQ(job.state, JobState::kCompleted);
   EXPECT_EQ(job.rounds.at(0).key.attempt, 2u);
   EXPECT_TRUE(world.Logged("1 of 2 clients failed; min_reports (2) is out of reach"));
-  ASSERT_EQ(clients[0]->outcomes.count("job-1/r1/a1/0") + clients[0]->outcomes.count("job-1/r1/a1/1"),
-            1u);
+  ASSERT_EQ(
+      clients[0]->outcomes.count("job-1/r1/a1/0") + clients[0]->outcomes.count("job-1/r1/a1/1"),
+      1u);
   EXPECT_EQ(job.energy.at(0).useful_uj, 2000);
 }
 

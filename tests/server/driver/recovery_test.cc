@@ -53,8 +53,8 @@ TEST(Recovery, ACorruptModelIsNamedAndNotServed) {
   for (const auto& entry :
        std::filesystem::recursive_directory_iterator(absl::StrCat(world.dir(), "/blobs"))) {
     std::string name = entry.path().string();
-    if (entry.is_regular_file() && DigestHex(model).find(entry.path().filename()) !=
-                                       std::string::npos) {
+    if (entry.is_regular_file() &&
+        DigestHex(model).find(entry.path().filename()) != std::string::npos) {
       path = name;
     }
   }

@@ -16,9 +16,9 @@ namespace fedwatt::testing {
 
 // Where a coordinator is killed.
 struct Kill {
-  int at_task = 0;         // before its n-th task; 0: not there
-  int before_write = 0;    // its n-th batch never gets durable
-  int after_write = 0;     // its n-th batch is durable, nobody hears of it
+  int at_task = 0;       // before its n-th task; 0: not there
+  int before_write = 0;  // its n-th batch never gets durable
+  int after_write = 0;   // its n-th batch is durable, nobody hears of it
 };
 
 // The executor and the store as one coordinator sees them: after its death nothing happens any

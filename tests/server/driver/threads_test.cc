@@ -81,8 +81,7 @@ TEST(CoordinatorOnThreads, ManyDevicesTwoJobsAndAWatcher) {
   world.StartCoordinator();
   world.AddBundle(1000);
   Digest bundle{};
-  ASSERT_TRUE(
-      coordinator->AddBundle(absl::StrCat(world.dir(), "/line.fwb"), &bundle).ok());
+  ASSERT_TRUE(coordinator->AddBundle(absl::StrCat(world.dir(), "/line.fwb"), &bundle).ok());
   world.KillCoordinator();
   JobSpec spec = world.Spec(6);
   spec.round.over_selection = 1.3;
