@@ -71,10 +71,10 @@ std::string EnergyText(const google::protobuf::RepeatedPtrField<v1::EnergyTotal>
                                    total.source() == "none" ? "" : " from " + total.source()));
       continue;
     }
-    std::string text = absl::StrCat(Joules(total.useful_uj() + total.wasted_uj()), " ",
-                                    Word(v1::EnergyQuality_descriptor(), total.quality()), " (",
-                                    total.source(), ", ",
-                                    Word(v1::EnergyScope_descriptor(), total.scope()), ")");
+    std::string text =
+        absl::StrCat(Joules(total.useful_uj() + total.wasted_uj()), " ",
+                     Word(v1::EnergyQuality_descriptor(), total.quality()), " (", total.source(),
+                     ", ", Word(v1::EnergyScope_descriptor(), total.scope()), ")");
     if (total.wasted_uj() > 0) absl::StrAppend(&text, ", ", Joules(total.wasted_uj()), " wasted");
     if (total.unavailable() > 0) {
       absl::StrAppend(&text, ", ", total.unavailable(), " samples without a figure");
@@ -104,8 +104,8 @@ std::string RoundLine(const v1::RoundSummary& round, uint64_t rounds_total,
       absl::StrFormat("round %*d/%d", static_cast<int>(absl::StrCat(rounds_total).size()),
                       round.key().round(), rounds_total);
   if (round.phase() == "abandoned") {
-    return absl::StrCat(head, "  abandoned (attempt ", round.key().attempt(),
-                        "): ", round.reason());
+    return absl::StrCat(head, round.key().evaluation() ? "  evaluation" : "",
+                        "  abandoned (attempt ", round.key().attempt(), "): ", round.reason());
   }
   std::string line = absl::StrCat(head, "  ", round.phase(), "  ", round.reported(), "/",
                                   round.assigned(), " reports");
@@ -159,9 +159,9 @@ std::string JobSummary(const v1::Job& job) {
 }
 
 std::string RoundTable(const v1::Job& job) {
-  std::vector<std::vector<std::string>> rows = {
-      {"round", "reports", "failed", "late", "accuracy", "loss", "up", "down", "seconds", "energy",
-       "model"}};
+  std::vector<std::vector<std::string>> rows = {{"round", "reports", "failed", "late", "accuracy",
+                                                 "loss", "up", "down", "seconds", "energy",
+                                                 "model"}};
   for (const v1::RoundSummary& round : job.rounds()) {
     const v1::MetricSummary& metrics = BestKnown(round);
     rows.push_back(
@@ -178,7 +178,8 @@ std::string RoundTable(const v1::Job& job) {
 
 std::string JobTable(const v1::ListJobsResponse& jobs) {
   if (jobs.jobs_size() == 0) return "no jobs; submit one with `fedwatt run job.toml`\n";
-  std::vector<std::vector<std::string>> rows = {{"job", "state", "rounds", "phase", "best", "energy"}};
+  std::vector<std::vector<std::string>> rows = {
+      {"job", "state", "rounds", "phase", "best", "energy"}};
   for (const v1::Job& job : jobs.jobs()) {
     rows.push_back({job.id(), StateWord(job),
                     absl::StrCat(job.rounds_done(), "/", job.spec().rounds()),
