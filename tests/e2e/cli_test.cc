@@ -201,6 +201,7 @@ TEST_F(Cli, LinesInAPipeAreQuiet) {
 }
 
 TEST_F(Cli, DoctorFindsWhatIsWrong) {
+  fleet_.AgeAuthority(30);
   const Output away =
       Fedwatt({"--server", "127.0.0.1:1", "--tls-dir", fleet_.certs(), "doctor", "--json"});
   EXPECT_EQ(away.code, kJobFailed) << away.ToString();
@@ -208,6 +209,11 @@ TEST_F(Cli, DoctorFindsWhatIsWrong) {
   EXPECT_THAT(std::string(Finding(away, "coordinator")["remedy"]),
               HasSubstr("fedwatt-coordinator"));
   EXPECT_EQ(Finding(away, "certificate operator")["verdict"], "ok");
+  // Its authority is another one now.
+  EXPECT_EQ(Finding(away, "certificate client-0")["verdict"], "failure");
+  std::vector<std::string> renew = {"certs", "issue",    "--dir",    fleet_.certs(),
+                                    "--id",  "client-0", "--replace"};
+  ASSERT_EQ(Fedwatt(renew).code, 0);
 
   ASSERT_TRUE(fleet_.StartCoordinator());
   const Output well = fleet_.Cli({"doctor", "--json", "--data-dir", fleet_.data_dir()});

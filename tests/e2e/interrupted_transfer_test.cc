@@ -71,7 +71,8 @@ TEST_P(InterruptedTransfer, GoesOnWhereItStopped) {
   const v1::RoundSummary& round = fleet.Job(job).rounds(0);
   const uint64_t counted = direction == CutProxy::kUp ? round.bytes_up() : round.bytes_down();
   EXPECT_GE(counted, blob);
-  EXPECT_LE(counted, blob * 115 / 100);
+  // It counts what it has handed to its kernel, which holds more than has passed.
+  EXPECT_LE(counted, blob * 125 / 100);
   EXPECT_TRUE(fleet.NobodyTrainedTwice());
 }
 

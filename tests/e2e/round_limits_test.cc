@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "absl/strings/str_cat.h"
+#include "tests/e2e/cut_proxy.h"
 #include "tests/e2e/deployment.h"
 
 namespace fedwatt::e2e {
@@ -11,7 +12,9 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
-using ::testing::SizeIs;
+
+constexpr uint64_t kParameters = 100'000;
+constexpr uint64_t kUpdateBytes = kParameters * sizeof(float);
 
 int64_t WastedUj(const v1::Job& job) {
   int64_t wasted = 0;
@@ -23,7 +26,7 @@ class RoundLimits : public testing::Test {
  protected:
   // `count` clients that wait for work.
   void StartFleet(int count) {
-    fleet_.WriteBundle({.parameters = 100'000});
+    fleet_.WriteBundle({.parameters = kParameters});
     ASSERT_TRUE(fleet_.StartCoordinator());
     fleet_.StartClients(0, count);
     ASSERT_TRUE(fleet_.WaitForClients(count));
@@ -32,9 +35,13 @@ class RoundLimits : public testing::Test {
   Deployment fleet_;
 };
 
-TEST_F(RoundLimits, OverSelectionDoesNotWaitForADeadClientAndRefusesItsLateReport) {
-  StartFleet(4);
-  fleet_.client("client-3").Freeze();
+TEST_F(RoundLimits, OverSelectionDoesNotWaitForASlowClientAndRefusesItsLateReport) {
+  StartFleet(3);
+  CutProxy proxy(fleet_.port());
+  fleet_.StartClient("client-3", {.server = proxy.address()});
+  ASSERT_TRUE(fleet_.WaitForClients(4));
+  // It gets the model and trains, and its upload stops in the middle.
+  proxy.HoldAfter(CutProxy::kUp, proxy.bytes(CutProxy::kUp) + kUpdateBytes / 2);
   const std::string job =
       fleet_.Submit({.rounds = 1, .goal = 3, .set = {"round.over_selection=1.3"}});
   ASSERT_TRUE(fleet_.WaitForEnd(job));
@@ -44,20 +51,35 @@ TEST_F(RoundLimits, OverSelectionDoesNotWaitForADeadClientAndRefusesItsLateRepor
   EXPECT_EQ(done.rounds(0).reported(), 3u);
   EXPECT_EQ(WastedUj(done), 0);
 
-  fleet_.client("client-3").Thaw();
+  ASSERT_TRUE(WaitUntil("the upload", [&] { return proxy.holding(CutProxy::kUp); }));
+  proxy.Release();
   ASSERT_TRUE(fleet_.WaitForJob(job, "the late report's energy",
                                 [](const v1::Job& j) { return WastedUj(j) > 0; }));
   ASSERT_TRUE(
       WaitUntil("the refusal", [&] { return !fleet_.Events("client-3", "resolved").empty(); }));
   const nlohmann::json resolved = fleet_.Events("client-3", "resolved")[0];
-  EXPECT_NE(resolved.value("outcome", ""), "committed");
-  EXPECT_NE(resolved.value("reason", ""), "");
+  EXPECT_EQ(resolved.value("outcome", ""), "refused");
+  EXPECT_THAT(resolved.value("reason", ""), HasSubstr("late"));
   EXPECT_EQ(ModelHash(fleet_.Job(job)), ModelHash(done)) << "a late update was counted";
 
   const int64_t wasted_uj = WastedUj(fleet_.Job(job));
   fleet_.KillCoordinator();
   ASSERT_TRUE(fleet_.StartCoordinator());
   EXPECT_EQ(WastedUj(fleet_.Job(job)), wasted_uj) << "a restart forgot joules";
+}
+
+TEST_F(RoundLimits, ADeadClientIsNotWaitedForEither) {
+  StartFleet(4);
+  fleet_.client("client-3").Freeze();
+  const std::string job = fleet_.Submit(
+      {.rounds = 2, .goal = 3, .set = {"round.over_selection=1.3", "round.selection_timeout_s=1"}});
+  ASSERT_TRUE(fleet_.WaitForEnd(job));
+  EXPECT_EQ(fleet_.Job(job).state(), v1::JOB_STATE_COMPLETED) << fleet_.Job(job).reason();
+  // Back again, it drops the work that is over, and serves.
+  fleet_.client("client-3").Thaw();
+  const std::string next = fleet_.Submit({.name = "next", .rounds = 1, .goal = 4});
+  ASSERT_TRUE(fleet_.WaitForEnd(next));
+  EXPECT_EQ(fleet_.Job(next).rounds(0).reported(), 4u);
 }
 
 TEST_F(RoundLimits, ADeadlineWithEnoughReportsCommits) {

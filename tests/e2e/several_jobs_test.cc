@@ -31,8 +31,9 @@ class SeveralJobs : public testing::Test {
     args.insert(args.end(), flags.begin(), flags.end());
     const Output list = fleet_.Cli(args);
     EXPECT_EQ(list.code, 0) << list.ToString();
+    const nlohmann::json answer = list.Json();
     std::vector<std::string> ids;
-    for (const auto& job : list.Json()["jobs"]) ids.push_back(job["id"]);
+    for (const auto& job : answer.at("jobs")) ids.push_back(job["id"]);
     return ids;
   }
 
