@@ -120,14 +120,18 @@ for ((i = 0; i < clients; i++)); do
 done
 agent evaluator --role evaluator --dataset "fashion-mnist-test=idx:$data?split=test"
 
-run=(fedwatt --server "$server" run "$root/deploy/quickstart/job.toml" --bundle "$dir/model.fwb"
-  --set "rounds=$rounds" --set "round.goal=$clients" --report "$dir/report.json")
-code=0
+# In the background: while bash waits for a command in the foreground, it hears no signal.
+run=("$bin/fedwatt" --tls-dir "$certs" --server "$server" run "$root/deploy/quickstart/job.toml"
+  --bundle "$dir/model.fwb" --set "rounds=$rounds" --set "round.goal=$clients"
+  --report "$dir/report.json")
 if [ "$json" = 1 ]; then
-  "${run[@]}" --json >"$logs/events.jsonl" || code=$?
+  "${run[@]}" --json >"$logs/events.jsonl" 9>&- &
 else
-  "${run[@]}" || code=$?
+  "${run[@]}" 9>&- &
 fi
+pids+=($!)
+code=0
+wait "$!" || code=$?
 if [ "$code" != 0 ]; then
   [ "$code" = 130 ] || tail -n 5 "$logs"/*.log >&2
   exit "$code"
