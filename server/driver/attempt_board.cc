@@ -67,6 +67,10 @@ void AttemptBoard::End(const RoundKey& key, Outcome outcome, const std::string& 
   if (it == entries_.end() || it->second.ended) return;
   it->second.ended = outcome;
   it->second.ended_reason = reason;
+  // What is asked from now on are outcomes; the model's mapping would keep it in memory.
+  auto slim = std::make_shared<AttemptFacts>(*it->second.facts);
+  slim->base_file = nullptr;
+  it->second.facts = std::move(slim);
   for (const std::string& client : it->second.facts->clients) {
     const auto [begin, end] = by_client_.equal_range(client);
     for (auto entry = begin; entry != end; ++entry) {

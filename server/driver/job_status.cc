@@ -6,6 +6,13 @@
 #include "common/base/status_macros.h"
 
 namespace fedwatt {
+namespace {
+
+// Between snapshots to one watcher: a person sees no more, and a round of 500 reports would cost
+// more in snapshots than in reports.
+constexpr int64_t kSnapshotGapMs = 100;
+
+}  // namespace
 
 JobStatus::JobStatus(JobRecord record, Store* store, Executor* executor)
     : id_(record.id),
@@ -80,7 +87,7 @@ void JobStatus::Written(const JobRecord& before, const JobRecord& after, uint64_
   } else if (record_version_ == version) {
     record_ = before;
   }
-  Changed();
+  Changed(true);
 }
 
 void JobStatus::SetRounds(std::vector<RoundSummary> rounds) {
@@ -91,14 +98,14 @@ void JobStatus::SetRounds(std::vector<RoundSummary> rounds) {
 void JobStatus::Publish(Progress progress) {
   MutexLock lock(&mutex_);
   progress_ = std::move(progress);
-  Changed();
+  Changed(false);
 }
 
 void JobStatus::AddRound(RoundSummary summary) {
   MutexLock lock(&mutex_);
   rounds_.push_back(std::move(summary));
   changes_ = 0;
-  Changed();
+  Changed(true);
 }
 
 void JobStatus::TellAbandoned(const RoundSummary& summary) {
@@ -107,7 +114,7 @@ void JobStatus::TellAbandoned(const RoundSummary& summary) {
     if (watcher.abandoned.size() == kMaxAbandonedToTell) watcher.abandoned.pop_front();
     watcher.abandoned.push_back(summary);
   }
-  Changed();
+  Changed(true);
 }
 
 uint64_t JobStatus::Sequence(uint64_t rounds) const {
@@ -121,7 +128,7 @@ void JobStatus::Watch(uint64_t id, uint64_t after_sequence, OnUpdate on_update) 
   Watcher& watcher = watchers_[id];
   watcher.on_update = std::move(on_update);
   watcher.rounds_seen = std::min<uint64_t>(after_sequence >> kRoundShift, rounds_.size());
-  PostDelivery(id, &watcher);
+  PostDelivery(id, true, &watcher);
 }
 
 bool JobStatus::Unwatch(uint64_t id) {
@@ -134,14 +141,31 @@ void JobStatus::DropWatchers() {
   watchers_.clear();
 }
 
-void JobStatus::Changed() {
+void JobStatus::Changed(bool urgent) {
   ++changes_;
-  for (auto& [id, watcher] : watchers_) PostDelivery(id, &watcher);
+  for (auto& [id, watcher] : watchers_) PostDelivery(id, urgent, &watcher);
 }
 
-void JobStatus::PostDelivery(uint64_t id, Watcher* watcher) {
-  if (std::exchange(watcher->posted, true)) return;
-  executor_->Post([weak = weak_from_this(), id] { Deliver(weak, id); });
+void JobStatus::PostDelivery(uint64_t id, bool urgent, Watcher* watcher) {
+  if (watcher->posted) return;
+  if (urgent) {
+    watcher->posted = true;
+    executor_->Post([weak = weak_from_this(), id] { Deliver(weak, id); });
+  } else if (!std::exchange(watcher->delayed, true)) {
+    executor_->PostAfter(kSnapshotGapMs, [weak = weak_from_this(), id] {
+      const std::shared_ptr<JobStatus> self = weak.lock();
+      if (self != nullptr && self->EndDelay(id)) Deliver(weak, id);
+    });
+  }
+}
+
+// True: the caller is to deliver.
+bool JobStatus::EndDelay(uint64_t id) {
+  MutexLock lock(&mutex_);
+  const auto it = watchers_.find(id);
+  if (it == watchers_.end()) return false;
+  it->second.delayed = false;
+  return !std::exchange(it->second.posted, true);
 }
 
 void JobStatus::Deliver(const std::weak_ptr<JobStatus>& weak, uint64_t id) {

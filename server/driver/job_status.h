@@ -66,8 +66,9 @@ class JobStatus : public std::enable_shared_from_this<JobStatus> {
     uint64_t rounds_seen = 0;
     uint64_t sequence_seen = 0;
     std::deque<RoundSummary> abandoned;  // to be told; the oldest go first when there are many
-    bool posted = false;
-    bool fresh = true;  // owes the first snapshot
+    bool posted = false;   // a delivery is on its way, and will see every change until it ends
+    bool delayed = false;  // one will be, a moment later
+    bool fresh = true;     // owes the first snapshot
   };
 
   static constexpr int kRoundShift = 20;
@@ -75,9 +76,12 @@ class JobStatus : public std::enable_shared_from_this<JobStatus> {
 
   uint64_t Sequence(uint64_t rounds) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   JobView ViewLocked(bool with_rounds) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Changed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Snapshots may wait for the next; rounds and the job's end may not.
+  void Changed(bool urgent) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Written(const JobRecord& before, const JobRecord& after, uint64_t version, bool ok);
-  void PostDelivery(uint64_t id, Watcher* watcher) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void PostDelivery(uint64_t id, bool urgent, Watcher* watcher)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool EndDelay(uint64_t id);
   static void Deliver(const std::weak_ptr<JobStatus>& weak, uint64_t id);
   bool NextUpdate(uint64_t id, JobUpdate* update, bool* last, OnUpdate* on_update);
 

@@ -1,5 +1,6 @@
 #include "server/driver/update_view.h"
 
+#include <bit>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -47,10 +48,10 @@ absl::Status SpooledUpdateView::ReadDelta(uint64_t begin, std::span<float> out) 
   if (!plain_) {
     return setup_->codec->DecodeBlock(encoded_, coordinates, context_, begin, out);
   }
-  // A slice of a plain encoding is the plain encoding of the slice.
-  window_.resize(out.size() * sizeof(float));
-  FW_RETURN_IF_ERROR(update_->ReadAt(begin * sizeof(float), window_));
-  return setup_->codec->DecodeBlock(window_, out.size(), context_, 0, out);
+  // A plain encoding is the values themselves, little-endian as this machine.
+  static_assert(std::endian::native == std::endian::little);
+  return update_->ReadAt(begin * sizeof(float),
+                         {reinterpret_cast<uint8_t*>(out.data()), out.size_bytes()});
 }
 
 absl::StatusOr<std::vector<uint8_t>> SpooledUpdateView::ReadBuffers() const {

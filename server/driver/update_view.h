@@ -46,7 +46,6 @@ class SpooledUpdateView final : public UpdateView {
   uint64_t encoded_bytes_ = 0;
   bool plain_ = false;
   std::vector<uint8_t> encoded_;  // unless plain
-  mutable std::vector<uint8_t> window_;
 };
 
 }  // namespace fedwatt

@@ -103,9 +103,12 @@ TEST(CoordinatorOnThreads, ManyDevicesTwoJobsAndAWatcher) {
   std::atomic<bool> over = false;
   std::vector<std::thread> threads;
   std::vector<std::unique_ptr<FakeClient>> devices;
-  for (int i = 0; i < 12; ++i) {
+  constexpr int kDevices = 12;
+  for (int i = 0; i < kDevices; ++i) {
     devices.push_back(std::make_unique<FakeClient>(
         FakeClient::Options{.name = absl::StrCat("device-", i)}, &world.executor, &world.clock));
+  }
+  for (int i = 0; i < kDevices; ++i) {
     threads.emplace_back([&, i] { Device(*devices[i], *coordinator, i % 2 == 0, over); });
   }
   threads.emplace_back([&] {
