@@ -62,13 +62,23 @@ function(fedwatt_executable name)
   _fedwatt_compile_options(${name})
 endfunction()
 
+# GoogleTest's main, with a folder of its own for every process.
+function(_fedwatt_test_main)
+  if(NOT TARGET fedwatt_test_main)
+    add_library(fedwatt_test_main STATIC "${CMAKE_SOURCE_DIR}/tests/test_main.cc")
+    target_link_libraries(fedwatt_test_main PUBLIC GTest::gmock GTest::gtest)
+    _fedwatt_compile_options(fedwatt_test_main)
+  endif()
+endfunction()
+
 function(fedwatt_test name)
+  _fedwatt_test_main()
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "TIMEOUT" "SRCS;DEPS;LABELS;BINARIES")
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 120)
   endif()
   fedwatt_executable(${name} SRCS ${arg_SRCS}
-                     DEPS ${arg_DEPS} GTest::gmock GTest::gtest GTest::gtest_main)
+                     DEPS ${arg_DEPS} test_main)
   set_target_properties(${name} PROPERTIES
       RUNTIME_OUTPUT_DIRECTORY "${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/tests")
   if(arg_BINARIES)
