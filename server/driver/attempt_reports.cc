@@ -1,9 +1,9 @@
 // Reports through the round, into the log and into the sum.
 
+#include <algorithm>
 #include <numeric>
 #include <utility>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/log.h"
 #include "common/base/status_util.h"
@@ -19,10 +19,22 @@ ReportReply Refused(const std::string& reason) {
   return {.accepted = false, .outcome = Outcome::kRefused, .reason = reason};
 }
 
-// A client's words for an operator's screen: short, and nothing that a terminal would obey.
+// A client's words for an operator's screen: short, whole characters, and none that a terminal
+// would obey.
 std::string Quoted(const std::string& reason) {
   constexpr size_t kMaxQuoted = 400;
-  return absl::Utf8SafeCHexEscape(reason.substr(0, kMaxQuoted));
+  size_t end = std::min(reason.size(), kMaxQuoted);
+  while (end > 0 && end < reason.size() && (reason[end] & 0xC0) == 0x80) --end;
+  std::string quoted = reason.substr(0, end);
+  for (size_t i = 0; i < quoted.size(); ++i) {
+    const auto byte = static_cast<uint8_t>(quoted[i]);
+    const bool control = byte < 0x20 || byte == 0x7F;
+    const bool control_8bit =
+        byte == 0xC2 && i + 1 < quoted.size() && static_cast<uint8_t>(quoted[i + 1]) < 0xA0;
+    if (control) quoted[i] = ' ';
+    if (control_8bit) quoted.replace(i, 2, "  ");
+  }
+  return quoted;
 }
 
 // The client keeps its update and tries again: nothing was decided.
