@@ -11,9 +11,6 @@
 namespace fedwatt::e2e {
 namespace {
 
-using ::testing::IsEmpty;
-using ::testing::Not;
-
 class HostileModule : public testing::Test {
  protected:
   void SetUp() override {
@@ -21,7 +18,8 @@ class HostileModule : public testing::Test {
     fleet_.WriteBundle({.file = "harmless.fwb"});
     ASSERT_TRUE(fleet_.StartCoordinator());
     const ClientOptions torch{
-        .work = {"--dataset", absl::StrCat("points=csv:", fleet_.File("points.csv"), "?target=y"),
+        .work = {"--dataset",
+                 absl::StrCat("points=csv:", fleet_.File("points.csv"), "?label=y&task=value"),
                  "--memory-limit", "1GiB"}};
     fleet_.StartClients(0, 2, torch);
     fleet_.StartClient("client-2");
@@ -53,9 +51,10 @@ class HostileModule : public testing::Test {
 
   void ExpectFailureSaying(const std::string& said) {
     for (const std::string id : {"client-0", "client-1"}) {
-      const auto failed = fleet_.Events(id, "failed");
-      ASSERT_THAT(failed, Not(IsEmpty())) << id;
-      EXPECT_THAT(failed[0].value("what", ""), testing::ContainsRegex(said)) << id;
+      // The second one's failure may come after the job's.
+      ASSERT_TRUE(WaitUntil("the failure", [&] { return !fleet_.Events(id, "failed").empty(); }));
+      EXPECT_THAT(fleet_.Events(id, "failed")[0].value("what", ""), testing::ContainsRegex(said))
+          << id;
     }
   }
 
