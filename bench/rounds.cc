@@ -153,8 +153,8 @@ absl::StatusOr<std::vector<Subprocess>> StartFleet(const RoundsOptions& options,
   for (int i = 0; i < kProcesses; ++i) {
     SubprocessOptions child;
     child.argv = {absl::StrCat(options.bin_dir, "/bench_echo_fleet"), "--server", address, "--dir",
-                  state_dir, "--trusted-key", dir.File("owner.pub"), "--dataset",
-                  kDataset, "--clients", absl::StrCat(each), "--first", absl::StrCat(i * each),
+                  state_dir, "--trusted-key", dir.File("owner.pub"), "--dataset", kDataset,
+                  "--clients", absl::StrCat(each), "--first", absl::StrCat(i * each),
                   // The model of this round and the one before.
                   "--cache-bytes", absl::StrCat(2 * model_bytes + 1'000'000)};
     if (!tls_dir.empty()) child.argv.insert(child.argv.end(), {"--tls", tls_dir});

@@ -1,8 +1,9 @@
 // The floor under a client's training: a plain LibTorch loop over an exported module, its data in
 // one tensor. For each line of standard input one epoch is trained and its images a second printed.
 
-#include <torch/optim/sgd.h>
 #include <ATen/Parallel.h>
+#include <dlfcn.h>
+#include <torch/optim/sgd.h>
 #include <torch/script.h>
 
 #include <CLI/CLI.hpp>
@@ -83,6 +84,16 @@ absl::Status Run(const Options& options) {
   return absl::OkStatus();
 }
 
+// As the client's trainer does: one thread for LibTorch and, where it is OpenBLAS, for BLAS.
+void UseOneThread() {
+  at::set_num_threads(1);
+  at::set_num_interop_threads(1);
+  using SetThreads = void (*)(int);
+  if (void* const set = dlsym(RTLD_DEFAULT, "openblas_set_num_threads")) {
+    reinterpret_cast<SetThreads>(set)(1);
+  }
+}
+
 int Main(int argc, char** argv) {
   CLI::App app{"A plain LibTorch training loop. Started by fedwatt-bench."};
   Options options;
@@ -91,8 +102,7 @@ int Main(int argc, char** argv) {
   app.add_option("--batch-size", options.batch_size);
   app.add_option("--lr", options.lr);
   CLI11_PARSE(app, argc, argv);
-  at::set_num_threads(1);
-  at::set_num_interop_threads(1);
+  UseOneThread();
   try {
     const absl::Status status = Run(options);
     if (status.ok()) return 0;
