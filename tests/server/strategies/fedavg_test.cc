@@ -3,24 +3,13 @@
 
 #include <limits>
 
-#include "server/driver/plugins.h"
+#include "tests/server/strategies/make_strategy.h"
 
 namespace fedwatt {
 namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-absl::StatusOr<std::unique_ptr<Strategy>> Make(const std::string& name,
-                                               const std::map<std::string, double>& params) {
-  return Plugins::Builtin().MakeStrategy({name, params});
-}
-
-std::string Refusal(const std::string& name, const std::map<std::string, double>& params) {
-  const auto strategy = Make(name, params);
-  EXPECT_EQ(strategy.status().code(), absl::StatusCode::kInvalidArgument) << name;
-  return std::string(strategy.status().message());
-}
 
 TEST(FedAvgTest, AddsTheMeanDelta) {
   std::vector<float> parameters = {1, 2, 3};
@@ -67,27 +56,6 @@ TEST(FedAvgTest, BadServerLrIsRefused) {
 
 TEST(FedAvgTest, AMisspeltParameterNamesTheNearest) {
   EXPECT_THAT(Refusal("fedavg", {{"server_rl", 1}}), HasSubstr("did you mean \"server_lr\"?"));
-}
-
-TEST(FedProxTest, TellsClientsMu) {
-  Plan plan;
-  ASSERT_TRUE((*Make("fedprox", {{"mu", 0.01}}))->ConfigurePlan({"job", 1, 1, false}, &plan).ok());
-  EXPECT_EQ(plan.proximal_mu, 0.01);
-}
-
-TEST(FedProxTest, StepsAsFedAvg) {
-  std::vector<float> parameters = {1, 2};
-  ASSERT_TRUE((*Make("fedprox", {{"mu", 1}, {"server_lr", 2}}))
-                  ->Apply(std::vector<float>{1, -1}, parameters)
-                  .ok());
-  EXPECT_THAT(parameters, ElementsAre(3, 0));
-}
-
-TEST(FedProxTest, MuIsRequiredAndPositive) {
-  EXPECT_THAT(Refusal("fedprox", {}), HasSubstr("needs strategy.params.mu"));
-  EXPECT_THAT(Refusal("fedprox", {{"mu", 0}}), HasSubstr("strategy.params.mu"));
-  EXPECT_THAT(Refusal("fedprox", {{"mu", -0.1}}), HasSubstr("strategy.params.mu"));
-  EXPECT_THAT(Refusal("fedprox", {{"mu", 0.1}, {"m", 1}}), HasSubstr("did you mean \"mu\"?"));
 }
 
 }  // namespace
