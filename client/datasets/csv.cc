@@ -29,8 +29,8 @@ absl::StatusOr<size_t> LabelColumn(const std::vector<std::string>& header,
   const std::string label = StringOption(config.options, "label", header.back());
   const auto at = std::find(header.begin(), header.end(), label);
   if (at != header.end()) return static_cast<size_t>(at - header.begin());
-  return absl::InvalidArgumentError(absl::StrCat(config.path, ": no column named '", label, "'",
-                                                 DidYouMean(label, header)));
+  return absl::InvalidArgumentError(
+      absl::StrCat(config.path, ": no column named '", label, "'", DidYouMean(label, header)));
 }
 
 class RowReader {
@@ -41,8 +41,8 @@ class RowReader {
   absl::Status Add(uint64_t line, absl::string_view text) {
     const std::vector<std::string> cells = Cells(text);
     if (cells.size() != columns_) {
-      return absl::DataLossError(absl::StrCat(path_, ":", line, ": ", cells.size(),
-                                              " cells; the header has ", columns_));
+      return absl::DataLossError(
+          absl::StrCat(path_, ":", line, ": ", cells.size(), " cells; the header has ", columns_));
     }
     for (size_t c = 0; c < columns_; ++c) {
       float value = 0;
@@ -95,8 +95,8 @@ absl::StatusOr<std::shared_ptr<const Dataset>> OpenCsv(const DatasetConfig& conf
   const std::vector<absl::string_view> lines = absl::StrSplit(text, '\n');
   const std::vector<std::string> header = Cells(lines[0]);
   if (header.size() < 2) {
-    return absl::DataLossError(absl::StrCat(
-        config.path, ":1: a header row with at least two column names is expected"));
+    return absl::DataLossError(
+        absl::StrCat(config.path, ":1: a header row with at least two column names is expected"));
   }
   FW_ASSIGN_OR_RETURN(const size_t label, LabelColumn(header, config));
 

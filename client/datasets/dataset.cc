@@ -30,7 +30,8 @@ absl::StatusOr<DatasetConfig> DatasetConfig::Parse(const std::string& text) {
   }
   if (question == std::string::npos) return config;
   for (const absl::string_view pair : absl::StrSplit(rest.substr(question + 1), '&')) {
-    const std::pair<std::string, std::string> option = absl::StrSplit(pair, absl::MaxSplits('=', 1));
+    const std::pair<std::string, std::string> option =
+        absl::StrSplit(pair, absl::MaxSplits('=', 1));
     if (option.first.empty() || option.second.empty()) {
       return absl::InvalidArgumentError(
           absl::StrCat("dataset '", text, "': option '", pair, "' is not key=value; ", usage));

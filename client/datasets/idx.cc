@@ -27,9 +27,9 @@ absl::StatusOr<std::vector<uint32_t>> ReadIdxHeader(GzipFile& file) {
   uint8_t magic[4];
   FW_RETURN_IF_ERROR(file.ReadExactly(magic));
   if (magic[0] != 0 || magic[1] != 0 || magic[2] != 8 || magic[3] == 0 || magic[3] > 4) {
-    return absl::DataLossError(absl::StrCat(
-        file.path(), ": not an idx file of unsigned bytes (its first four bytes are ", magic[0],
-        " ", magic[1], " ", magic[2], " ", magic[3], ")"));
+    return absl::DataLossError(
+        absl::StrCat(file.path(), ": not an idx file of unsigned bytes (its first four bytes are ",
+                     magic[0], " ", magic[1], " ", magic[2], " ", magic[3], ")"));
   }
   std::vector<uint32_t> dims(magic[3]);
   for (uint32_t& dim : dims) {

@@ -32,21 +32,21 @@ absl::StatusOr<std::string> Field(const std::string& path, const std::string& he
   const size_t at = header.find(absl::StrCat("'", key, "':"));
   if (at == std::string::npos) return Bad(path, absl::StrCat("its header has no '", key, "'"));
   const size_t begin = header.find(open, at + key.size() + 3);
-  const size_t end =
-      begin == std::string::npos ? begin : header.find(close, begin + 1);
+  const size_t end = begin == std::string::npos ? begin : header.find(close, begin + 1);
   if (end == std::string::npos) return Bad(path, absl::StrCat("its header's '", key, "' is cut"));
   return header.substr(begin + 1, end - begin - 1);
 }
 
 absl::StatusOr<DType> DTypeOf(const std::string& path, const std::string& descr) {
   static const std::map<std::string, DType> known = {
-      {"<f4", DType::kF32}, {"<f8", DType::kF64}, {"<f2", DType::kF16}, {"<i8", DType::kI64},
-      {"<i4", DType::kI32}, {"<i2", DType::kI16}, {"|i1", DType::kI8},  {"|u1", DType::kU8},
-      {"|b1", DType::kBool}};
+      {"<f4", DType::kF32}, {"<f8", DType::kF64}, {"<f2", DType::kF16},
+      {"<i8", DType::kI64}, {"<i4", DType::kI32}, {"<i2", DType::kI16},
+      {"|i1", DType::kI8},  {"|u1", DType::kU8},  {"|b1", DType::kBool}};
   const auto it = known.find(descr);
   if (it != known.end()) return it->second;
-  return Bad(path, absl::StrCat("dtype '", descr,
-                                "' is not read; save it as float32, int64 or uint8 (little-endian)"));
+  return Bad(path,
+             absl::StrCat("dtype '", descr,
+                          "' is not read; save it as float32, int64 or uint8 (little-endian)"));
 }
 
 absl::StatusOr<std::string> HeaderOf(const std::string& path, ByteSpan file, size_t* data_at) {
@@ -78,8 +78,8 @@ absl::StatusOr<NpyArray> ParseNpy(const std::string& path, ByteSpan file) {
     int64_t dim = 0;
     if (!absl::SimpleAtoi(text, &dim) || dim < 0 || dims.size() > bounds::kMaxDims ||
         (dim > 0 && elements > file.size() / static_cast<uint64_t>(dim))) {
-      return Bad(path, absl::StrCat("shape (", shape, ") does not fit a file of ", file.size(),
-                                    " bytes"));
+      return Bad(
+          path, absl::StrCat("shape (", shape, ") does not fit a file of ", file.size(), " bytes"));
     }
     array.shape.push_back(dim);
     elements *= static_cast<uint64_t>(dim);
@@ -100,7 +100,8 @@ std::vector<uint8_t> AsInt64(const NpyArray& array) {
     int64_t value = 0;
     std::memcpy(&value, array.data.data() + i * width, width);
     const bool is_signed = array.dtype != DType::kU8 && array.dtype != DType::kBool;
-    if (is_signed && width < 8 && (value >> (8 * width - 1)) != 0) value -= int64_t{1} << (8 * width);
+    if (is_signed && width < 8 && (value >> (8 * width - 1)) != 0)
+      value -= int64_t{1} << (8 * width);
     std::memcpy(out.data() + i * sizeof(int64_t), &value, sizeof(value));
   }
   return out;
@@ -110,15 +111,17 @@ std::vector<uint8_t> AsInt64(const NpyArray& array) {
 
 absl::StatusOr<std::shared_ptr<const Dataset>> OpenNpy(const DatasetConfig& config) {
   FW_RETURN_IF_ERROR(CheckKnownOptions(config.options, "npy", {"x", "y"}));
-  const std::string x_path = absl::StrCat(config.path, "/", StringOption(config.options, "x", "x.npy"));
-  const std::string y_path = absl::StrCat(config.path, "/", StringOption(config.options, "y", "y.npy"));
+  const std::string x_path =
+      absl::StrCat(config.path, "/", StringOption(config.options, "x", "x.npy"));
+  const std::string y_path =
+      absl::StrCat(config.path, "/", StringOption(config.options, "y", "y.npy"));
   FW_ASSIGN_OR_RETURN(const MappedFile x_file, MappedFile::Open(x_path));
   FW_ASSIGN_OR_RETURN(const MappedFile y_file, MappedFile::Open(y_path));
   FW_ASSIGN_OR_RETURN(const NpyArray x, ParseNpy(x_path, x_file.bytes()));
   FW_ASSIGN_OR_RETURN(const NpyArray y, ParseNpy(y_path, y_file.bytes()));
   if (x.shape[0] != y.shape[0]) {
-    return absl::DataLossError(absl::StrCat(x_path, " holds ", x.shape[0], " examples but ",
-                                            y_path, " holds ", y.shape[0]));
+    return absl::DataLossError(absl::StrCat(x_path, " holds ", x.shape[0], " examples but ", y_path,
+                                            " holds ", y.shape[0]));
   }
   TensorData data;
   data.size = static_cast<uint64_t>(x.shape[0]);

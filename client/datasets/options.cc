@@ -46,9 +46,8 @@ absl::Status CheckKnownOptions(const DatasetOptions& options, const std::string&
     bool found = false;
     for (const std::string& name : known) found = found || name == key;
     if (found) continue;
-    return absl::InvalidArgumentError(
-        absl::StrCat("unknown dataset option '", key, "' for format ", format,
-                     DidYouMean(key, known)));
+    return absl::InvalidArgumentError(absl::StrCat("unknown dataset option '", key, "' for format ",
+                                                   format, DidYouMean(key, known)));
   }
   return absl::OkStatus();
 }

@@ -34,18 +34,18 @@ Indices AllOf(uint64_t size) {
 }
 
 absl::Status TooFew(const std::string& kind, const Share& share, uint64_t have) {
-  return absl::OutOfRangeError(absl::StrCat(
-      "partition ", kind, ": client ", share.client, " of ", share.clients, " needs ",
-      share.examples, " examples but only ", have,
-      " are left for it; lower `examples` or `clients`"));
+  return absl::OutOfRangeError(absl::StrCat("partition ", kind, ": client ", share.client, " of ",
+                                            share.clients, " needs ", share.examples,
+                                            " examples but only ", have,
+                                            " are left for it; lower `examples` or `clients`"));
 }
 
 absl::StatusOr<Indices> Iid(const PartitionInput& input, const Share& share) {
   Indices all = AllOf(input.size);
   Rng rng = PartitionRng(share, "iid", 0);
   rng.Shuffle(all);
-  const uint64_t begin = share.examples ? share.client * share.examples
-                                        : input.size * share.client / share.clients;
+  const uint64_t begin =
+      share.examples ? share.client * share.examples : input.size * share.client / share.clients;
   const uint64_t end =
       share.examples ? begin + share.examples : input.size * (share.client + 1) / share.clients;
   if (end > input.size) return TooFew("iid", share, input.size - std::min(begin, input.size));
@@ -142,18 +142,17 @@ absl::StatusOr<Indices> DirichletAll(const PartitionInput& input, const Share& s
     mine.insert(mine.end(), pools[k].begin() + begin, pools[k].begin() + end);
   }
   if (mine.empty()) {
-    return absl::OutOfRangeError(
-        absl::StrCat("partition dirichlet: client ", share.client, " of ", share.clients,
-                     " gets no example at alpha = ", alpha, "; raise alpha or set `examples`"));
+    return absl::OutOfRangeError(absl::StrCat("partition dirichlet: client ", share.client, " of ",
+                                              share.clients, " gets no example at alpha = ", alpha,
+                                              "; raise alpha or set `examples`"));
   }
   return mine;
 }
 
 absl::StatusOr<Indices> ByShard(const PartitionInput& input, const Share& share, uint64_t shards) {
   Indices sorted = AllOf(input.size);
-  std::stable_sort(sorted.begin(), sorted.end(), [&](uint64_t a, uint64_t b) {
-    return input.labels[a] < input.labels[b];
-  });
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [&](uint64_t a, uint64_t b) { return input.labels[a] < input.labels[b]; });
   const uint64_t all = share.clients * shards;
   if (all > input.size) {
     return absl::OutOfRangeError(absl::StrCat("partition shard: ", share.clients, " clients x ",
@@ -175,9 +174,8 @@ absl::StatusOr<Indices> ByOwner(const PartitionInput& input, const Share& share)
   std::map<std::string, Indices> by_owner;
   for (uint64_t i = 0; i < input.size; ++i) by_owner[input.owners[i]].push_back(i);
   std::vector<std::pair<std::string, Indices>> owners(by_owner.begin(), by_owner.end());
-  std::stable_sort(owners.begin(), owners.end(), [](const auto& a, const auto& b) {
-    return a.second.size() > b.second.size();
-  });
+  std::stable_sort(owners.begin(), owners.end(),
+                   [](const auto& a, const auto& b) { return a.second.size() > b.second.size(); });
   if (share.client >= owners.size()) {
     return absl::OutOfRangeError(absl::StrCat("partition owner: client ", share.client,
                                               " but the data has only ", owners.size(),
@@ -243,8 +241,8 @@ absl::StatusOr<std::vector<uint64_t>> PartitionOf(const PartitionInput& input,
   FW_ASSIGN_OR_RETURN(share.examples, UintOption(options, "examples", 0));
   constexpr uint64_t kMaxClients = 1'000'000;
   if (share.clients == 0 || share.clients > kMaxClients) {
-    return absl::InvalidArgumentError(absl::StrCat("dataset option clients = ", share.clients,
-                                                   ": must be 1 to ", kMaxClients));
+    return absl::InvalidArgumentError(
+        absl::StrCat("dataset option clients = ", share.clients, ": must be 1 to ", kMaxClients));
   }
   if (share.client >= share.clients) {
     return absl::OutOfRangeError(absl::StrCat("dataset option client = ", share.client,

@@ -15,8 +15,8 @@ namespace fedwatt {
 // What a partitioner may look at.
 struct PartitionInput {
   uint64_t size = 0;
-  std::vector<int64_t> labels;       // empty: unlabelled
-  std::vector<std::string> owners;   // empty: no natural owners
+  std::vector<int64_t> labels;      // empty: unlabelled
+  std::vector<std::string> owners;  // empty: no natural owners
 };
 
 // Reads from `options`:
@@ -34,7 +34,7 @@ struct PartitionInput {
 //
 // Returns the indices of this client's examples. INVALID_ARGUMENT or OUT_OF_RANGE name the option,
 // its value and the limit.
-absl::StatusOr<std::vector<uint64_t>> PartitionOf(const PartitionInput& input,
-                                                  const std::map<std::string, std::string>& options);
+absl::StatusOr<std::vector<uint64_t>> PartitionOf(
+    const PartitionInput& input, const std::map<std::string, std::string>& options);
 
 }  // namespace fedwatt

@@ -104,8 +104,14 @@ absl::Status BlobCache::MakeRoom(uint64_t incoming_bytes, const std::set<Digest>
 }
 
 absl::Status BlobCache::Verify(const std::string& path, const Digest& sha256) {
-  FW_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::Open(path));
-  const Digest actual = Sha256Of(file.bytes());
+  FW_ASSIGN_OR_RETURN(FileReader file, FileReader::Open(path));
+  Sha256 hash;
+  while (true) {
+    FW_ASSIGN_OR_RETURN(const ByteSpan block, file.Next());
+    if (block.empty()) break;
+    hash.Update(block);
+  }
+  const Digest actual = hash.Finish();
   if (actual == sha256) return absl::OkStatus();
   return absl::DataLossError(absl::StrCat(path, " has SHA-256 ", DigestHex(actual), ", expected ",
                                           DigestHex(sha256), "; it was altered or damaged"));

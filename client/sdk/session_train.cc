@@ -119,8 +119,8 @@ void SessionCore::Train(Held* held) {
   request.model_path = BlobPath(*held, kModel);
   request.output_path = store_.Path(assignment.id, kDelta);
   if (assignment.plan.buffers == BufferMode::kLocal) {
-    request.local_buffers_path = LocalBuffersPath(options_.state_dir, assignment.key.job,
-                                                  held->bundle->header_sha256());
+    request.local_buffers_path =
+        LocalBuffersPath(options_.state_dir, assignment.key.job, held->bundle->header_sha256());
   }
   request.dataset = FindDataset(assignment.dataset, options_.datasets)->config;
   request.plan = assignment.plan;

@@ -22,12 +22,13 @@ struct TrainRequest {
   std::string assignment_id;
   RoundKey key;
   AssignmentKind kind = AssignmentKind::kTrain;
-  std::string bundle_path;   // verified: signature and hashes
-  std::string model_path;    // flat tensors of the base model
-  std::string output_path;   // written by training: float32 delta in UpdateLayout order, then buffers
-  // With BufferMode::kLocal: where this client's own buffers live between rounds, in manifest order.
-  // Read when the file is there (and fits), replaced after training. Empty: they start from the
-  // model's every time.
+  std::string bundle_path;  // verified: signature and hashes
+  std::string model_path;   // flat tensors of the base model
+  std::string
+      output_path;  // written by training: float32 delta in UpdateLayout order, then buffers
+  // With BufferMode::kLocal: where this client's own buffers live between rounds, in manifest
+  // order. Read when the file is there (and fits), replaced after training. Empty: they start from
+  // the model's every time.
   std::string local_buffers_path;
   DatasetConfig dataset;
   Plan plan;
@@ -42,10 +43,10 @@ struct TrainProgress {
 };
 
 struct TrainResult {
-  UpdateMetrics metrics;     // examples, steps, losses, seconds "train" and "evaluate", named values
-  uint64_t weight = 0;       // by plan.weight_by
+  UpdateMetrics metrics;  // examples, steps, losses, seconds "train" and "evaluate", named values
+  uint64_t weight = 0;    // by plan.weight_by
   uint64_t output_bytes = 0;
-  int64_t cpu_time_us = 0;   // spent by the trainer, children included
+  int64_t cpu_time_us = 0;  // spent by the trainer, children included
 };
 
 // One request at a time, from one thread; `cancel` may be set from any.
@@ -59,9 +60,9 @@ class Trainer {
   // operator of the graph is not allowed), RESOURCE_EXHAUSTED (memory limit), DEADLINE_EXCEEDED
   // (time limit or watchdog), CANCELLED (within one step of `cancel`), INTERNAL. After any error
   // the trainer can be used again.
-  virtual absl::StatusOr<TrainResult> Run(const TrainRequest& request,
-                                          const std::atomic<bool>& cancel,
-                                          const std::function<void(const TrainProgress&)>& progress) = 0;
+  virtual absl::StatusOr<TrainResult> Run(
+      const TrainRequest& request, const std::atomic<bool>& cancel,
+      const std::function<void(const TrainProgress&)>& progress) = 0;
 
   // CPU time of trainer processes that are not this one, in microseconds so far (for meters).
   virtual int64_t ChildCpuTimeUs() const { return 0; }

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -42,9 +43,13 @@ absl::Status CheckBuffer(std::span<const uint8_t> bytes, const TensorSpec& tenso
   return absl::OkStatus();
 }
 
+float LimitOf(const EncodeRequest& request) {
+  return request.max_abs_delta > 0 ? static_cast<float>(request.max_abs_delta)
+                                   : std::numeric_limits<float>::max();
+}
+
 absl::Status CheckDelta(const EncodeRequest& request, std::span<const float> delta) {
-  const float limit = request.max_abs_delta > 0 ? static_cast<float>(request.max_abs_delta)
-                                                : std::numeric_limits<float>::max();
+  const float limit = LimitOf(request);
   if (AllWithin(delta, limit)) return absl::OkStatus();
   for (const UpdateLayout::Piece& piece : request.layout.trainable) {
     for (uint64_t i = 0; i < piece.elements; ++i) {
@@ -83,9 +88,27 @@ absl::Status SyncFile(const std::string& path) {
   return file.Close();
 }
 
+// One pass for bound and hash. Says only that something is wrong: CheckDelta and CheckBuffers find
+// what. Nothing: the hash of a file whose delta is within the limit.
+absl::StatusOr<std::optional<Digest>> HashIfWithin(const std::string& path, uint64_t delta_bytes,
+                                                   float limit) {
+  FW_ASSIGN_OR_RETURN(FileReader file, FileReader::Open(path));
+  Sha256 hash;
+  for (uint64_t position = 0;;) {
+    FW_ASSIGN_OR_RETURN(const ByteSpan block, file.Next());
+    if (block.empty()) return hash.Finish();
+    const uint64_t delta = std::min<uint64_t>(block.size(), delta_bytes - position);
+    if (!AllWithin({reinterpret_cast<const float*>(block.data()), delta / sizeof(float)}, limit)) {
+      return std::nullopt;
+    }
+    hash.Update(block);
+    position += delta;
+  }
+}
+
 absl::StatusOr<EncodedUpdate> Keep(const EncodeRequest& request, const std::string& from,
-                                   std::span<const uint8_t> bytes) {
-  EncodedUpdate update{Sha256Of(bytes), bytes.size()};
+                                   uint64_t bytes, const Digest& sha256) {
+  EncodedUpdate update{sha256, bytes};
   if (from == request.update_path) return update;
   if (request.sync) FW_RETURN_IF_ERROR(SyncFile(from));
   FW_RETURN_IF_ERROR(RenameFile(from, request.update_path));
@@ -125,12 +148,14 @@ absl::StatusOr<EncodedUpdate> EncodeKeptUpdate(const EncodeRequest& request, con
   const std::span<const float> delta(reinterpret_cast<const float*>(bytes.data()),
                                      request.layout.coordinates);
   const std::span<const uint8_t> buffers = bytes.subspan(delta_bytes);
-  FW_RETURN_IF_ERROR(CheckDelta(request, delta));
   FW_RETURN_IF_ERROR(CheckBuffers(request, buffers));
   if (identity) {
     FW_RETURN_IF_ERROR(CheckBytes(bytes.size(), request.max_bytes));
-    return Keep(request, from, bytes);
+    FW_ASSIGN_OR_RETURN(const std::optional<Digest> sha256,
+                        HashIfWithin(from, delta_bytes, LimitOf(request)));
+    if (sha256.has_value()) return Keep(request, from, bytes.size(), *sha256);
   }
+  FW_RETURN_IF_ERROR(CheckDelta(request, delta));
   std::string encoded;
   FW_RETURN_IF_ERROR(codec.Encode(delta, request.context, &encoded));
   FW_RETURN_IF_ERROR(CheckBytes(encoded.size() + buffers.size(), request.max_bytes));

@@ -32,8 +32,8 @@ absl::StatusOr<MeterChoice> ChooseEnergyMeter(const std::string& name, const Ene
     if (meter.ok()) {
       choice.meter = *std::move(meter);
       choice.why = absl::StrCat(entry.name, " (", EnergyQualityName(choice.meter->quality()), ", ",
-                                EnergyScopeName(choice.meter->scope()), "): ",
-                                name == "auto" ? "the best this host has" : "as asked");
+                                EnergyScopeName(choice.meter->scope()),
+                                "): ", name == "auto" ? "the best this host has" : "as asked");
       return choice;
     }
     choice.rejected.push_back(absl::StrCat(entry.name, ": ", meter.status().message()));

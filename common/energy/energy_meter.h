@@ -16,10 +16,10 @@ namespace fedwatt {
 // What a meter is made from. All paths hang below `sysfs_root`, so that tests use fixture trees.
 struct EnergyMeterEnv {
   std::string sysfs_root = "/";
-  const Clock* clock = nullptr;                        // must outlive the meter
-  std::function<int64_t()> cpu_time_us;                // of this process and its trainer children
-  std::function<int64_t()> machine_cpu_time_us;        // busy time of all cores together
-  double watts_per_busy_core = 0;                      // calibration of the estimate; 0: default
+  const Clock* clock = nullptr;                  // must outlive the meter
+  std::function<int64_t()> cpu_time_us;          // of this process and its trainer children
+  std::function<int64_t()> machine_cpu_time_us;  // busy time of all cores together
+  double watts_per_busy_core = 0;                // calibration of the estimate; 0: default
 };
 
 // One source of readings. Windows are opened and closed by one thread at a time; windows may nest
@@ -54,8 +54,8 @@ const std::vector<EnergyMeterEntry>& BuiltinEnergyMeters();
 
 struct MeterChoice {
   std::unique_ptr<EnergyMeter> meter;
-  std::string why;                      // one line for a log or `fedwatt doctor`
-  std::vector<std::string> rejected;    // "rapl: /sys/class/powercap is not readable (EACCES)", ...
+  std::string why;                    // one line for a log or `fedwatt doctor`
+  std::vector<std::string> rejected;  // "rapl: /sys/class/powercap is not readable (EACCES)", ...
 };
 
 // `name`: one entry, or "auto" for the best that this host has.

@@ -42,8 +42,8 @@ absl::StatusOr<std::vector<Domain>> FindDomains(const std::string& root) {
   std::vector<Domain> packages;
   std::vector<Domain> psys;
   for (const std::string& entry : entries) {
-    const bool top_level = entry.rfind("intel-rapl:", 0) == 0 &&
-                           std::count(entry.begin(), entry.end(), ':') == 1;
+    const bool top_level =
+        entry.rfind("intel-rapl:", 0) == 0 && std::count(entry.begin(), entry.end(), ':') == 1;
     if (!top_level) continue;
     Domain domain{.path = absl::StrCat(dir, "/", entry)};
     FW_ASSIGN_OR_RETURN(std::string name, ReadFile(domain.path + "/name", kMaxSysfsBytes));
@@ -104,8 +104,9 @@ class RaplMeter : public EnergyMeter {
     if (machine_us < 0 || own_us < 0) return sample;
     // Machine time comes in ticks of 10 ms: in a short window ours may exceed it.
     const double share =
-        machine_us == 0 ? 1.0
-                        : std::min(1.0, static_cast<double>(own_us) / static_cast<double>(machine_us));
+        machine_us == 0
+            ? 1.0
+            : std::min(1.0, static_cast<double>(own_us) / static_cast<double>(machine_us));
     sample.machine_energy_uj = total_uj;
     sample.energy_uj = std::llround(static_cast<double>(*total_uj) * share);
     sample.quality = quality();

@@ -21,8 +21,7 @@ absl::Status Humanise(const grpc::Status& status, const grpc::ClientContext& con
   const absl::Status plain = FromGrpcStatus(status, context);
   if (absl::IsUnavailable(plain)) {
     return absl::UnavailableError(
-        absl::StrCat("cannot reach a coordinator at ", server, " (",
-                     std::string(plain.message()),
+        absl::StrCat("cannot reach a coordinator at ", server, " (", std::string(plain.message()),
                      "); is fedwatt-coordinator running there? `fedwatt doctor` looks closer"));
   }
   return plain;
@@ -185,8 +184,8 @@ absl::Status AdminClient::ExportModel(const std::string& job, const std::string&
   End();
   if (written.ok() && !status.ok()) written = Humanise(status, call->context, server_);
   if (written.ok() && file.size() != total) {
-    written = absl::DataLossError(absl::StrCat("the export of ", job, " ended after ",
-                                               file.size(), " of ", total, " bytes; try again"));
+    written = absl::DataLossError(absl::StrCat("the export of ", job, " ended after ", file.size(),
+                                               " of ", total, " bytes; try again"));
   }
   if (!written.ok()) {
     (void)RemoveIfExists(part_path);

@@ -45,8 +45,8 @@ class AdminClient {
   class Call;
 
   template <typename Request, typename Response>
-  using UnaryMethod = grpc::Status (v1::AdminService::Stub::*)(grpc::ClientContext*,
-                                                               const Request&, Response*);
+  using UnaryMethod = grpc::Status (v1::AdminService::Stub::*)(grpc::ClientContext*, const Request&,
+                                                               Response*);
   template <typename Request, typename Response>
   absl::StatusOr<Response> Unary(UnaryMethod<Request, Response> method, const Request& request);
 

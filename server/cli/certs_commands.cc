@@ -49,8 +49,8 @@ absl::Status Issue(const CertifiedKey& authority, const std::string& dir,
                    const CertificateRequest& request, const std::string& file, bool replace,
                    int64_t now_ms, std::vector<Written>* written) {
   if (!replace && FileExists(In(dir, file + ".pem"))) {
-    return absl::AlreadyExistsError(absl::StrCat(In(dir, file + ".pem"),
-                                                 " exists; --replace renews it (the identity stays)"));
+    return absl::AlreadyExistsError(
+        absl::StrCat(In(dir, file + ".pem"), " exists; --replace renews it (the identity stays)"));
   }
   FW_ASSIGN_OR_RETURN(const CertifiedKey pair, IssueCertificate(authority, request, now_ms));
   FW_RETURN_IF_ERROR(WritePair(dir, file, pair));
@@ -65,8 +65,8 @@ absl::Status MakeOwnerKey(const std::string& dir, const std::string& name,
   FW_ASSIGN_OR_RETURN(const SigningKey key, SigningKey::Generate());
   FW_RETURN_IF_ERROR(key.Save(secret));
   FW_RETURN_IF_ERROR(key.public_key().Save(In(dir, name + ".pub")));
-  written->push_back({absl::StrCat("job-owner key ", key.public_key().KeyId(),
-                                   " (clients trust ", In(dir, name + ".pub"), ")"),
+  written->push_back({absl::StrCat("job-owner key ", key.public_key().KeyId(), " (clients trust ",
+                                   In(dir, name + ".pub"), ")"),
                       secret});
   return absl::OkStatus();
 }
@@ -80,7 +80,8 @@ absl::Status Init(const Context& context, const CertsInitOptions& options,
   FW_RETURN_IF_ERROR(EnsureDir(options.dir, 0700));
   if (FileExists(In(options.dir, "ca.key"))) {
     return absl::AlreadyExistsError(absl::StrCat(
-        In(options.dir, "ca.key"), " exists; a new authority would cut off every client. "
+        In(options.dir, "ca.key"),
+        " exists; a new authority would cut off every client. "
         "`fedwatt certs issue` makes more certificates; remove the folder to start over"));
   }
   const int64_t now_ms = context.clock->NowMs();
@@ -96,8 +97,7 @@ absl::Status Init(const Context& context, const CertsInitOptions& options,
   for (const std::string& host : options.hosts) {
     (IsAddress(host) ? server.ip_addresses : server.dns_names).push_back(host);
   }
-  FW_RETURN_IF_ERROR(
-      Issue(authority, options.dir, server, "coordinator", false, now_ms, written));
+  FW_RETURN_IF_ERROR(Issue(authority, options.dir, server, "coordinator", false, now_ms, written));
   const CertificateRequest admin{
       .role = "operator", .id = "operator", .valid_days = options.valid_days};
   FW_RETURN_IF_ERROR(Issue(authority, options.dir, admin, "operator", false, now_ms, written));
@@ -176,8 +176,9 @@ int RevokeCert(const Context& context, const std::string& dir, const std::string
   }
   if (const absl::Status added = list->Add(entry); !added.ok()) return Fail(context, added);
   if (const absl::Status saved = list->Save(path); !saved.ok()) return Fail(context, saved);
-  return Show(context, absl::OkStatus(),
-              {{entry + " is revoked; a running coordinator refuses it from its next call on", path}});
+  return Show(
+      context, absl::OkStatus(),
+      {{entry + " is revoked; a running coordinator refuses it from its next call on", path}});
 }
 
 int ShowKeys(const Context& context, const std::string& dir, const std::string& name) {

@@ -59,8 +59,8 @@ int InitCerts(const Context& context, const CertsInitOptions& options);
 struct CertsIssueOptions {
   std::string dir = "certs";
   std::string role = "client";
-  std::string id;            // with count: the prefix
-  uint32_t count = 0;        // 0: one certificate called `id`
+  std::string id;      // with count: the prefix
+  uint32_t count = 0;  // 0: one certificate called `id`
   int64_t valid_days = 90;
   bool replace = false;
 };

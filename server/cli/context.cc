@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "common/transport/endpoint.h"
 #include "common/base/status_macros.h"
 #include "common/transport/channel.h"
+#include "common/transport/endpoint.h"
 #include "common/transport/tls_credentials.h"
 #include "nlohmann/json.hpp"
 #include "server/cli/exit_codes.h"
@@ -18,18 +18,18 @@ absl::StatusOr<std::unique_ptr<AdminClient>> Context::Connect() const {
   FW_ASSIGN_OR_RETURN(const Endpoint endpoint, ParseEndpoint(server));
   if (insecure) {
     if (!endpoint.IsLoopback()) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "--insecure works on loopback only, not with ", server, "; use certificates (--tls-dir)"));
+      return absl::InvalidArgumentError(absl::StrCat("--insecure works on loopback only, not with ",
+                                                     server, "; use certificates (--tls-dir)"));
     }
     return std::make_unique<AdminClient>(OpenChannel(server, grpc::InsecureChannelCredentials()),
                                          server, /*insecure=*/true);
   }
   auto identity = LoadTlsIdentity(TlsFiles::In(tls_dir, tls_name), clock->NowMs());
   if (!identity.ok()) {
-    return absl::Status(identity.status().code(),
-                        absl::StrCat(std::string(identity.status().message()),
-                                     " (--tls-dir ", tls_dir, ", --as ", tls_name,
-                                     "; `fedwatt doctor` checks them all)"));
+    return absl::Status(
+        identity.status().code(),
+        absl::StrCat(std::string(identity.status().message()), " (--tls-dir ", tls_dir, ", --as ",
+                     tls_name, "; `fedwatt doctor` checks them all)"));
   }
   return std::make_unique<AdminClient>(OpenChannel(server, MakeChannelCredentials(*identity)),
                                        server, /*insecure=*/false);

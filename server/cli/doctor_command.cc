@@ -121,11 +121,12 @@ void CheckServer(const Context& context, Findings* findings) {
                       context.tls_dir, " --data-dir DIR`, or name another with --server")});
     return;
   }
-  findings->push_back({"coordinator", Verdict::kOk,
-                       absl::StrCat(context.server, " answers; ", info->jobs_running(),
-                                    " jobs running, ", info->waiting_clients(), " clients waiting, ",
-                                    HumanBytes(info->store_free_bytes()), " of disk free"),
-                       ""});
+  findings->push_back(
+      {"coordinator", Verdict::kOk,
+       absl::StrCat(context.server, " answers; ", info->jobs_running(), " jobs running, ",
+                    info->waiting_clients(), " clients waiting, ",
+                    HumanBytes(info->store_free_bytes()), " of disk free"),
+       ""});
   const bool same = info->version() == kVersion;
   findings->push_back({"versions", same ? Verdict::kOk : Verdict::kWarning,
                        absl::StrCat("this program ", kVersion, ", coordinator ", info->version()),
@@ -134,9 +135,9 @@ void CheckServer(const Context& context, Findings* findings) {
   const Verdict clock = off_ms > kClockFailMs   ? Verdict::kFailure
                         : off_ms > kClockWarnMs ? Verdict::kWarning
                                                 : Verdict::kOk;
-  findings->push_back({"clock", clock,
-                       absl::StrCat("differs from the coordinator's by ", HumanDuration(off_ms)),
-                       clock == Verdict::kOk ? "" : "synchronise both clocks (systemd-timesyncd, chrony)"});
+  findings->push_back(
+      {"clock", clock, absl::StrCat("differs from the coordinator's by ", HumanDuration(off_ms)),
+       clock == Verdict::kOk ? "" : "synchronise both clocks (systemd-timesyncd, chrony)"});
 }
 
 void CheckPort(const std::string& listen, Findings* findings) {
@@ -146,12 +147,12 @@ void CheckPort(const std::string& listen, Findings* findings) {
     return;
   }
   const absl::Status free = ProbeListen(endpoint->host, endpoint->port);
-  findings->push_back(
-      {"port " + listen, free.ok() ? Verdict::kOk : Verdict::kFailure,
-       free.ok() ? "free" : std::string(free.message()),
-       free.ok() ? ""
-                 : absl::StrCat("`ss -ltnp 'sport = :", endpoint->port,
-                                "'` names the holder; choose another with --listen")});
+  findings->push_back({"port " + listen, free.ok() ? Verdict::kOk : Verdict::kFailure,
+                       free.ok() ? "free" : std::string(free.message()),
+                       free.ok()
+                           ? ""
+                           : absl::StrCat("`ss -ltnp 'sport = :", endpoint->port,
+                                          "'` names the holder; choose another with --listen")});
 }
 
 void CheckDisk(const std::string& dir, Findings* findings) {
@@ -168,8 +169,7 @@ void CheckDisk(const std::string& dir, Findings* findings) {
     return;
   }
   const bool low = *free < kLowDiskBytes;
-  findings->push_back({check, low ? Verdict::kWarning : Verdict::kOk,
-                       HumanBytes(*free) + " free",
+  findings->push_back({check, low ? Verdict::kWarning : Verdict::kOk, HumanBytes(*free) + " free",
                        low ? "make room: updates on their way are kept here" : ""});
   if ((info.st_mode & 077) != 0) {
     findings->push_back({check, Verdict::kWarning,

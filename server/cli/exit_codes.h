@@ -6,12 +6,12 @@
 namespace fedwatt::cli {
 
 inline constexpr int kOk = 0;
-inline constexpr int kJobFailed = 1;     // the job failed or was stopped; a doctor's finding
-inline constexpr int kUsage = 2;         // wrong flags, a wrong job file
-inline constexpr int kUnreachable = 3;   // no coordinator answers
-inline constexpr int kRefused = 4;       // not allowed, not trusted
+inline constexpr int kJobFailed = 1;    // the job failed or was stopped; a doctor's finding
+inline constexpr int kUsage = 2;        // wrong flags, a wrong job file
+inline constexpr int kUnreachable = 3;  // no coordinator answers
+inline constexpr int kRefused = 4;      // not allowed, not trusted
 inline constexpr int kNotFound = 5;
-inline constexpr int kError = 6;         // everything else
+inline constexpr int kError = 6;  // everything else
 inline constexpr int kInterrupted = 130;
 
 inline int ExitCodeOf(const absl::Status& status) {

@@ -61,7 +61,9 @@ int ExportModel(const Context& context, const ExportOptions& options) {
   const auto size = FileSize(options.output);
   if (!size.ok()) return Fail(context, size.status());
   if (context.json) {
-    const nlohmann::json out = {{"path", options.output}, {"bytes", *size}, {"job", options.job},
+    const nlohmann::json out = {{"path", options.output},
+                                {"bytes", *size},
+                                {"job", options.job},
                                 {"version", options.version}};
     std::cout << out.dump(2) << std::endl;
   } else {

@@ -38,9 +38,10 @@ absl::StatusOr<std::string> SignedBundle(const Context& context, const std::stri
   FW_ASSIGN_OR_RETURN(const auto bundle, Bundle::Open(path));
   if (key_path.empty()) {
     if (bundle->signer_key_ids().empty()) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "bundle ", path, " is not signed, and clients run signed models only; give --key with the "
-          "job owner's key (`fedwatt certs keys` makes one)"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("bundle ", path,
+                       " is not signed, and clients run signed models only; give --key with the "
+                       "job owner's key (`fedwatt certs keys` makes one)"));
     }
     return path;
   }
@@ -48,8 +49,7 @@ absl::StatusOr<std::string> SignedBundle(const Context& context, const std::stri
   for (const std::string& signer : bundle->signer_key_ids()) {
     if (signer == key.public_key().KeyId()) return path;
   }
-  FW_RETURN_IF_ERROR(
-      BundleWriter::WriteWithTensors(scratch.path(), *bundle, bundle->Tensors()));
+  FW_RETURN_IF_ERROR(BundleWriter::WriteWithTensors(scratch.path(), *bundle, bundle->Tensors()));
   FW_RETURN_IF_ERROR(BundleWriter::Sign(scratch.path(), key));
   Say(context, absl::StrCat("signed with key ", key.public_key().KeyId()));
   return scratch.path();
@@ -61,9 +61,10 @@ absl::StatusOr<v1::Job> Submit(const Context& context, const RunOptions& options
   if (!options.bundle.empty()) overrides.set.push_back("model.bundle=" + options.bundle);
   FW_ASSIGN_OR_RETURN(const JobSpec spec, LoadJobFile(options.job_file, overrides));
   if (spec.model.bundle.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        options.job_file, ": model.bundle is missing; write `bundle = \"model.fwb\"` below [model] "
-        "(`fedwatt-torch new` or `import` makes one), or give --bundle"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(options.job_file,
+                     ": model.bundle is missing; write `bundle = \"model.fwb\"` below [model] "
+                     "(`fedwatt-torch new` or `import` makes one), or give --bundle"));
   }
   FW_ASSIGN_OR_RETURN(const ScratchPath scratch, ScratchPath::InTemp(".fwb"));
   FW_ASSIGN_OR_RETURN(const std::string bundle,
@@ -90,8 +91,9 @@ int RunJob(const Context& context, const RunOptions& options) {
   const auto job = Submit(context, options, **client);
   if (!job.ok()) return Fail(context, job.status());
   if (options.detach) {
-    return Print(context, *job,
-                 absl::StrCat("job ", job->id(), " runs; `fedwatt watch ", job->id(), "` shows it\n"));
+    return Print(
+        context, *job,
+        absl::StrCat("job ", job->id(), " runs; `fedwatt watch ", job->id(), "` shows it\n"));
   }
   Say(context, absl::StrCat("job ", job->id(), ": ", job->spec().rounds(), " rounds of ",
                             job->spec().round().goal(), " reports"));
@@ -131,8 +133,9 @@ int ResumeJob(const Context& context, const std::string& name) {
   if (!client.ok()) return Fail(context, client.status());
   const auto job = (*client)->ResumeJob(name);
   if (!job.ok()) return Fail(context, job.status());
-  return Print(context, *job,
-               absl::StrCat("job ", job->id(), " runs again; `fedwatt watch ", job->id(), "` shows it\n"));
+  return Print(
+      context, *job,
+      absl::StrCat("job ", job->id(), " runs again; `fedwatt watch ", job->id(), "` shows it\n"));
 }
 
 int ReportJob(const Context& context, const ReportOptions& options) {

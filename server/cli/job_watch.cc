@@ -28,7 +28,8 @@ WatchView::Options ViewOptions(const Context& context) {
   const bool dumb = term == nullptr || std::string(term) == "dumb";
   options.live = !context.json && !dumb && isatty(STDOUT_FILENO) != 0;
   winsize size{};
-  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) options.columns = size.ws_col;
+  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+    options.columns = size.ws_col;
   return options;
 }
 
@@ -60,13 +61,12 @@ absl::StatusOr<v1::Job> WatchUntilEnd(const Context& context, AdminClient& clien
   uint64_t sequence = 0;
   int64_t retry_ms = kFirstRetryMs;
   while (true) {
-    const absl::Status status =
-        client.WatchJob(job, sequence, [&](const v1::JobEvent& event) {
-          sequence = event.sequence();
-          retry_ms = kFirstRetryMs;
-          view.OnEvent(event);
-          return true;
-        });
+    const absl::Status status = client.WatchJob(job, sequence, [&](const v1::JobEvent& event) {
+      sequence = event.sequence();
+      retry_ms = kFirstRetryMs;
+      view.OnEvent(event);
+      return true;
+    });
     if (context.shutdown->requested()) {
       view.Finish();
       return absl::CancelledError(absl::StrCat("stopped watching; the job goes on: `fedwatt watch ",

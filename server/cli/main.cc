@@ -21,8 +21,10 @@ namespace fedwatt::cli {
 namespace {
 
 constexpr char kExitCodes[] =
-    "Exit codes: 0 done; 1 the job failed or was stopped, or doctor found a failure; 2 wrong flags\n"
-    "or job file; 3 no coordinator answers; 4 not allowed or not trusted; 5 not found; 6 any other\n"
+    "Exit codes: 0 done; 1 the job failed or was stopped, or doctor found a failure; 2 wrong "
+    "flags\n"
+    "or job file; 3 no coordinator answers; 4 not allowed or not trusted; 5 not found; 6 any "
+    "other\n"
     "error; 130 interrupted.";
 
 // What the chosen command will do once the flags are read.
@@ -36,7 +38,8 @@ void AddJobCommands(CLI::App& app, Action* action) {
   command->add_option("--set", run->set, "KEY=VALUE: replaces a key of the job file; repeatable");
   command->add_option("--bundle", run->bundle, "Model bundle, instead of the job file's");
   command->add_option("--key", run->key, "Job owner's secret key: signs the bundle");
-  command->add_option("--request-id", run->request_id, "The same id gives the same job: safe to repeat");
+  command->add_option("--request-id", run->request_id,
+                      "The same id gives the same job: safe to repeat");
   command->add_option("--report", run->report, "Writes the job's report (JSON) here at the end");
   command->add_flag("-d,--detach", run->detach, "Submits and returns");
   command->callback([=] { *action = [=](const Context& c) { return RunJob(c, *run); }; });
@@ -91,7 +94,8 @@ void AddResultCommands(CLI::App& app, Action* action) {
   command = app.add_subcommand(
       "doctor", "Looks at certificates, coordinator, versions, clock, ports, disk and meters");
   command->footer("Example: fedwatt doctor --data-dir /var/lib/fedwatt --listen 0.0.0.0:7443");
-  command->add_option("--data-dir", doctor->data_dir, "Data folder of a coordinator of this machine");
+  command->add_option("--data-dir", doctor->data_dir,
+                      "Data folder of a coordinator of this machine");
   command->add_option("--listen", doctor->listen, "HOST:PORT that a coordinator is to use here");
   command->callback([=] { *action = [=](const Context& c) { return Doctor(c, *doctor); }; });
 }
@@ -106,11 +110,14 @@ void AddCertsCommands(CLI::App& app, Action* action) {
   command->footer("Example: fedwatt certs init --dir certs --host fl.example.org");
   command->add_option("--dir", init->dir, "Folder")->capture_default_str();
   command->add_option("--host", init->hosts, "Name or address of the coordinator; repeatable");
-  command->add_option("--days", init->valid_days, "Validity")->capture_default_str()->check(CLI::Range(1, 3650));
+  command->add_option("--days", init->valid_days, "Validity")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 3650));
   command->callback([=] { *action = [=](const Context& c) { return InitCerts(c, *init); }; });
 
   auto issue = std::make_shared<CertsIssueOptions>();
-  command = certs->add_subcommand("issue", "Issues certificates, for a client unless told otherwise");
+  command =
+      certs->add_subcommand("issue", "Issues certificates, for a client unless told otherwise");
   command->footer("Example: fedwatt certs issue --id phone --count 100");
   command->add_option("--dir", issue->dir, "Folder with the authority")->capture_default_str();
   command->add_option("--role", issue->role, "client, evaluator, operator or coordinator")
@@ -118,7 +125,9 @@ void AddCertsCommands(CLI::App& app, Action* action) {
       ->check(CLI::IsMember({"client", "evaluator", "operator", "coordinator"}));
   command->add_option("--id", issue->id, "Identity; with --count the part before -0, -1, ...");
   command->add_option("--count", issue->count, "How many");
-  command->add_option("--days", issue->valid_days, "Validity")->capture_default_str()->check(CLI::Range(1, 3650));
+  command->add_option("--days", issue->valid_days, "Validity")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 3650));
   command->add_flag("--replace", issue->replace, "Renews certificates that exist");
   command->callback([=] { *action = [=](const Context& c) { return IssueCerts(c, *issue); }; });
 
@@ -126,10 +135,13 @@ void AddCertsCommands(CLI::App& app, Action* action) {
   auto what = std::make_shared<std::string>();
   command = certs->add_subcommand("revoke", "Shuts out an identity or one certificate");
   command->footer("Example: fedwatt certs revoke client-3");
-  command->add_option("what", *what, "Identity URI, fingerprint, or name of a certificate in the folder")
+  command
+      ->add_option("what", *what,
+                   "Identity URI, fingerprint, or name of a certificate in the folder")
       ->required();
   command->add_option("--dir", *dir, "Folder with revoked.txt")->capture_default_str();
-  command->callback([=] { *action = [=](const Context& c) { return RevokeCert(c, *dir, *what); }; });
+  command->callback(
+      [=] { *action = [=](const Context& c) { return RevokeCert(c, *dir, *what); }; });
 
   auto name = std::make_shared<std::string>("owner");
   command = certs->add_subcommand("keys", "Shows a job-owner key, and makes it if there is none");

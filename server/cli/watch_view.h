@@ -16,8 +16,8 @@ class WatchView {
  public:
   struct Options {
     bool json = false;
-    bool live = false;        // a terminal that understands carriage return and erase-line
-    uint16_t columns = 80;    // of the live line
+    bool live = false;      // a terminal that understands carriage return and erase-line
+    uint16_t columns = 80;  // of the live line
   };
   WatchView(std::ostream& out, const Clock* clock, Options options);
 

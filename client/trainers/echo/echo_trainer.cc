@@ -60,9 +60,9 @@ class EchoTrainer : public Trainer {
                         MakeUpdateLayout(manifest, request.plan.frozen, request.plan.buffers));
     FW_ASSIGN_OR_RETURN(const MappedFile model, MappedFile::Open(request.model_path));
     if (model.bytes().size() != manifest.TotalBytes()) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "model ", request.model_path, " holds ", model.bytes().size(),
-          " bytes; the bundle's manifest needs ", manifest.TotalBytes()));
+      return absl::InvalidArgumentError(
+          absl::StrCat("model ", request.model_path, " holds ", model.bytes().size(),
+                       " bytes; the bundle's manifest needs ", manifest.TotalBytes()));
     }
     FW_ASSIGN_OR_RETURN(FileWriter out, FileWriter::Create(request.output_path));
     Rng rng(RngKey{.job = request.key.job,

@@ -200,8 +200,7 @@ bool KeepsBuffers(const TrainRequest& request) {
 absl::Status TorchTrainer::LoadLocalBuffers(const TrainRequest& request) {
   if (!KeepsBuffers(request) || !FileExists(request.local_buffers_path)) return absl::OkStatus();
   const Manifest& manifest = loaded_->header.manifest;
-  FW_ASSIGN_OR_RETURN(const UpdateLayout all,
-                      MakeUpdateLayout(manifest, {}, BufferMode::kAverage));
+  FW_ASSIGN_OR_RETURN(const UpdateLayout all, MakeUpdateLayout(manifest, {}, BufferMode::kAverage));
   FW_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::Open(request.local_buffers_path));
   if (file.bytes().size() != all.buffer_bytes) return absl::OkStatus();  // of another model
   std::vector<uint8_t> flat(manifest.TotalBytes());
@@ -216,12 +215,12 @@ absl::Status TorchTrainer::LoadLocalBuffers(const TrainRequest& request) {
 absl::Status TorchTrainer::KeepLocalBuffers(const TrainRequest& request) const {
   if (!KeepsBuffers(request)) return absl::OkStatus();
   const Manifest& manifest = loaded_->header.manifest;
-  FW_ASSIGN_OR_RETURN(const UpdateLayout all,
-                      MakeUpdateLayout(manifest, {}, BufferMode::kAverage));
+  FW_ASSIGN_OR_RETURN(const UpdateLayout all, MakeUpdateLayout(manifest, {}, BufferMode::kAverage));
   std::string kept;
   for (const UpdateLayout::Piece& piece : all.buffers) {
     const at::Tensor host = run_.tensors[piece.tensor].detach().cpu().contiguous();
-    kept.append(static_cast<const char*>(host.data_ptr()), manifest.tensors()[piece.tensor].Bytes());
+    kept.append(static_cast<const char*>(host.data_ptr()),
+                manifest.tensors()[piece.tensor].Bytes());
   }
   return WriteFileAtomic(request.local_buffers_path, kept, 0600);
 }

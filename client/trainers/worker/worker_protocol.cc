@@ -102,8 +102,7 @@ struct EventToProto {
   }
   void operator()(const WorkerError& event) const {
     out->mutable_error()->set_code(static_cast<int>(event.status.code()));
-    out->mutable_error()->set_message(
-        std::string(event.status.message().substr(0, kMaxErrorText)));
+    out->mutable_error()->set_message(std::string(event.status.message().substr(0, kMaxErrorText)));
   }
 };
 

@@ -43,7 +43,8 @@ class WorkerChannel {
   absl::Status Send(const WorkerEvent& event);
 
   // Waits up to `timeout_ms` (negative: for ever). DEADLINE_EXCEEDED when nothing has begun to
-  // arrive by then, UNAVAILABLE when the other end is gone, DATA_LOSS for bytes that are no message.
+  // arrive by then, UNAVAILABLE when the other end is gone, DATA_LOSS for bytes that are no
+  // message.
   absl::StatusOr<WorkerRequest> ReceiveRequest(int64_t timeout_ms);
   absl::StatusOr<WorkerEvent> ReceiveEvent(int64_t timeout_ms);
 

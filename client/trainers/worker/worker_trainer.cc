@@ -18,9 +18,9 @@ namespace fedwatt {
 namespace {
 
 constexpr int kWorkerFd = 3;
-constexpr int64_t kPollMs = 50;             // how soon a cancellation is seen
+constexpr int64_t kPollMs = 50;  // how soon a cancellation is seen
 constexpr int64_t kDeathWaitMs = 2'000;
-constexpr int64_t kTotalGraceMs = 5'000;    // for writing the result after the time limit's check
+constexpr int64_t kTotalGraceMs = 5'000;  // for writing the result after the time limit's check
 
 }  // namespace
 
@@ -40,8 +40,8 @@ WorkerTrainer::WorkerTrainer(WorkerTrainerOptions options, const Clock* clock)
 WorkerTrainer::~WorkerTrainer() { EndProcess(); }
 
 absl::Status WorkerTrainer::EnsureProcess(uint64_t memory_limit_bytes) {
-  const bool fits = process_ && process_->child.running() &&
-                    process_->memory_limit_bytes == memory_limit_bytes;
+  const bool fits =
+      process_ && process_->child.running() && process_->memory_limit_bytes == memory_limit_bytes;
   if (fits) return absl::OkStatus();
   EndProcess();
   int pair[2];
@@ -85,9 +85,9 @@ absl::Status WorkerTrainer::DeathNote() {
   const uint64_t limit = process_->memory_limit_bytes;
   EndProcess();
   const std::string how = exit.ok() ? exit->ToString() : "it closed its end but still ran";
-  return absl::InternalError(absl::StrCat(
-      "the trainer process died while it worked: ", how, " (its memory limit is ",
-      HumanBytes(limit), "; raise --memory-limit if the model needs more)"));
+  return absl::InternalError(absl::StrCat("the trainer process died while it worked: ", how,
+                                          " (its memory limit is ", HumanBytes(limit),
+                                          "; raise --memory-limit if the model needs more)"));
 }
 
 absl::StatusOr<TrainResult> WorkerTrainer::Run(
@@ -141,17 +141,17 @@ absl::StatusOr<TrainResult> WorkerTrainer::Converse(
                     : std::max(watch.step_limit_us, options_.start_limit_ms * 1000);
     if (at_us - watch.last_sign_us > silent_limit_us) {
       EndProcess();
-      return absl::DeadlineExceededError(absl::StrCat(
-          "the model made no progress for ", silent_limit_us / 1000,
-          " ms; the watchdog ended the trainer process (plan.step_time_limit_ms = ",
-          request.plan.step_time_limit_ms, ")"));
+      return absl::DeadlineExceededError(
+          absl::StrCat("the model made no progress for ", silent_limit_us / 1000,
+                       " ms; the watchdog ended the trainer process (plan.step_time_limit_ms = ",
+                       request.plan.step_time_limit_ms, ")"));
     }
     if (at_us - watch.started_us > watch.total_limit_us) {
       EndProcess();
-      return absl::DeadlineExceededError(absl::StrCat(
-          "training took longer than its limit of ", total_ms,
-          " ms; the watchdog ended the trainer process (plan.time_limit_ms = ",
-          request.plan.time_limit_ms, ")"));
+      return absl::DeadlineExceededError(
+          absl::StrCat("training took longer than its limit of ", total_ms,
+                       " ms; the watchdog ended the trainer process (plan.time_limit_ms = ",
+                       request.plan.time_limit_ms, ")"));
     }
   }
 }

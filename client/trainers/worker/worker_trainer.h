@@ -17,13 +17,13 @@
 namespace fedwatt {
 
 struct WorkerTrainerOptions {
-  std::string program;                     // path of fedwatt-torch
+  std::string program;                         // path of fedwatt-torch
   std::vector<std::string> args = {"worker"};  // before "--fd N"
   std::string name = "torch";
   std::vector<std::string> formats = {"torchscript"};
   std::string device = "auto";
   uint64_t memory_limit_bytes = uint64_t{4} << 30;  // RLIMIT_DATA; a plan can only lower it
-  int64_t start_limit_ms = 60'000;         // until the first sign of life of a run
+  int64_t start_limit_ms = 60'000;                  // until the first sign of life of a run
 };
 
 // Run's thread must outlive the trainer's process: the kernel ends the process with the thread

@@ -130,8 +130,8 @@ TEST_F(Formats, CsvNamesTheLine) {
 }
 
 std::string Npy(const std::string& descr, const std::string& shape, const std::string& data) {
-  std::string header = "{'descr': '" + descr + "', 'fortran_order': False, 'shape': (" + shape +
-                       "), }";
+  std::string header =
+      "{'descr': '" + descr + "', 'fortran_order': False, 'shape': (" + shape + "), }";
   header.resize(118, ' ');
   std::string out = "\x93NUMPY";
   out.append({1, 0, 118, 0});

@@ -9,8 +9,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-class EveryMeter : public MeterTest, 
-                   public testing::WithParamInterface<EnergyMeterEntry> {
+class EveryMeter : public MeterTest, public testing::WithParamInterface<EnergyMeterEntry> {
  protected:
   void SetUp() override {
     MeterTest::SetUp();

@@ -37,8 +37,8 @@ TEST(OutOfTree, AnotherCoordinatorDoesNotKnowThem) {
   Deployment fleet(1);
   fleet.WriteBundle();
   ASSERT_TRUE(fleet.StartCoordinator());
-  const Output refused = fleet.Cli(
-      {"run", fleet.WriteJobFile(kJob), "--detach", "--set", "selector.name=least_busy"});
+  const Output refused =
+      fleet.Cli({"run", fleet.WriteJobFile(kJob), "--detach", "--set", "selector.name=least_busy"});
   EXPECT_NE(refused.code, 0);
   EXPECT_THAT(refused.err, HasSubstr("least_busy"));
   EXPECT_THAT(refused.err, HasSubstr("round_robin")) << "the known ones are listed";

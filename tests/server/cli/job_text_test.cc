@@ -1,7 +1,7 @@
 #include "server/cli/job_text.h"
 
-#include "google/protobuf/text_format.h"
 #include "gmock/gmock.h"
+#include "google/protobuf/text_format.h"
 #include "gtest/gtest.h"
 #include "server/cli/text_table.h"
 
@@ -32,8 +32,9 @@ TEST(EnergyText, NeverAddsDifferentKinds) {
       std::string(kEstimated) +
       "energy { source: 'rapl' quality: ENERGY_QUALITY_DERIVED scope: ENERGY_SCOPE_PROCESS "
       "useful_uj: 2500000000000 samples: 1 }");
-  EXPECT_EQ(EnergyText(round.energy()),
-            "41.2 J estimated (cpu_time, process), 1.20 J wasted + 2.50 MJ derived (rapl, process)");
+  EXPECT_EQ(
+      EnergyText(round.energy()),
+      "41.2 J estimated (cpu_time, process), 1.20 J wasted + 2.50 MJ derived (rapl, process)");
 }
 
 TEST(EnergyText, UnavailableIsNotZero) {
@@ -57,7 +58,8 @@ TEST(RoundLine, TellsPhaseReportsMetricsBytesEnergyAndTimeLeft) {
 
 TEST(RoundLine, SaysWhenTheMetricIsOfClientsOwnData) {
   const auto round = Parse<v1::RoundSummary>(
-      "key { round: 1 } phase: 'committed' train_after { loss: 1.5 named { key: 'f1' value: 0.25 } }");
+      "key { round: 1 } phase: 'committed' train_after { loss: 1.5 named { key: 'f1' value: 0.25 } "
+      "}");
   EXPECT_THAT(RoundLine(round, 2, std::nullopt),
               HasSubstr("loss 1.5000  f1 0.25  (on clients' own data)"));
 }
@@ -89,9 +91,7 @@ TEST(JobSummary, HasHashStateAndTotals) {
   EXPECT_THAT(text, HasSubstr("none reported"));
 }
 
-TEST(JobTable, EmptySaysWhatToDo) {
-  EXPECT_THAT(JobTable({}), HasSubstr("fedwatt run job.toml"));
-}
+TEST(JobTable, EmptySaysWhatToDo) { EXPECT_THAT(JobTable({}), HasSubstr("fedwatt run job.toml")); }
 
 TEST(TimeLeft, IsTheMeanOfRoundsSoFar) {
   const auto job = Parse<v1::Job>("spec { rounds: 10 } rounds_done: 4");

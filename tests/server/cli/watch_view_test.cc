@@ -3,8 +3,8 @@
 #include <sstream>
 
 #include "common/base/fake_clock.h"
-#include "google/protobuf/text_format.h"
 #include "gmock/gmock.h"
+#include "google/protobuf/text_format.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
 

@@ -40,8 +40,8 @@ void Serve(const std::string& behaviour, WorkerChannel& channel, const WorkerRun
   if (behaviour == "until-cancelled") {
     const auto cancel = channel.ReceiveRequest(-1);
     const bool right = cancel.ok() && std::holds_alternative<WorkerCancel>(*cancel);
-    (void)channel.Send(WorkerEvent(WorkerError{
-        right ? absl::CancelledError("as asked") : absl::InternalError("not a cancel")}));
+    (void)channel.Send(WorkerEvent(WorkerError{right ? absl::CancelledError("as asked")
+                                                     : absl::InternalError("not a cancel")}));
     return;
   }
   if (behaviour == "allocate") {
