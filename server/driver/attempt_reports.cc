@@ -128,6 +128,7 @@ void JobDriver::OnAccepted(uint32_t index) {
   if (!attempt_->key().evaluation) NoteParticipation(index);
   context_->pool->Finish(setup_->id, attempt_->facts->clients[index]);
   --attempt_->unsettled;
+  Publish();
   Fold(index);
 }
 

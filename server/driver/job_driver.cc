@@ -225,7 +225,10 @@ RoundSummary JobDriver::CurrentSummary() const {
   summary.key = attempt_->key();
   summary.phase = RoundPhaseName(attempt_->round.phase());
   summary.assigned = static_cast<uint32_t>(attempt_->round.clients().size());
-  summary.reported = attempt_->round.reported();
+  // Persist before send: nobody sees a report that a restart would not know.
+  summary.reported = static_cast<uint32_t>(
+      std::count_if(attempt_->accepted.begin(), attempt_->accepted.end(),
+                    [](const auto& report) { return report && report->durable; }));
   summary.failed = attempt_->round.failed();
   summary.late = attempt_->late;
   summary.reason = attempt_->abandoned_because;
