@@ -24,7 +24,7 @@ machine, over mutual TLS on loopback.
   --json          prints the report as JSON on standard output, and nothing else
   -h, --help      this text
 
-Exit codes: 0 trained; 1 the job failed; 2 wrong flags; 130 interrupted.
+Exit codes: 0 trained; 1 the job or one of the programs failed; 2 wrong flags; 130 interrupted.
 Example: ./dev quickstart --rounds 3 --clients 4
 EOF
 }
@@ -32,11 +32,13 @@ EOF
 die() { echo "quickstart: $1" >&2; exit "${2:-1}"; }
 say() { [ "$json" = 1 ] || echo "$*"; }
 
-number() { # flag value min max
-  [[ "$2" =~ ^[0-9]+$ ]] && [ "$2" -ge "$3" ] && [ "$2" -le "$4" ] ||
-    die "$1 $2: expected a whole number from $3 to $4" 2
+number() { # option min max; "08" becomes 8, which bash would read as octal
+  [[ "${!1}" =~ ^0*([0-9]{1,9})$ ]] && [ "${BASH_REMATCH[1]}" -ge "$2" ] &&
+    [ "${BASH_REMATCH[1]}" -le "$3" ] || die "--$1 ${!1}: expected a whole number from $2 to $3" 2
+  declare -g "$1=${BASH_REMATCH[1]}"
 }
 
+check_only=0
 while [ $# -gt 0 ]; do
   case $1 in
     --rounds | --clients | --port | --examples | --alpha | --dir)
@@ -45,17 +47,22 @@ while [ $# -gt 0 ]; do
       shift 2
       ;;
     --json) json=1; shift ;;
+    --check-flags) check_only=1; shift ;; # for ./dev: says what is wrong before a long build
     -h | --help) usage; exit 0 ;;
     *) die "unknown option $1; see --help" 2 ;;
   esac
 done
-number --rounds "$rounds" 1 1000
-number --clients "$clients" 1 64
-number --port "$port" 0 65535
-number --examples "$examples" 1 60000
-[[ "$alpha" =~ ^[0-9]*\.?[0-9]+$ ]] || die "--alpha $alpha: expected a number above 0" 2
+number rounds 1 1000
+number clients 1 64
+number port 0 65535
+number examples 1 60000
+[[ "$alpha" =~ ^[0-9]*\.?[0-9]+$ && "$alpha" =~ [1-9] ]] ||
+  die "--alpha $alpha: expected a number above 0" 2
+[[ -n "$dir" && "$dir" != -* ]] || die "--dir '$dir': expected a folder" 2
+[ "$check_only" = 0 ] || exit 0
 
 pids=()
+declare -A name_of # of the coordinator and the agents, by process
 finish() {
   local code=$?
   trap - EXIT INT TERM
@@ -63,6 +70,11 @@ finish() {
     kill -TERM "${pids[@]}" 2>/dev/null || true
     wait "${pids[@]}" 2>/dev/null || true
   fi
+  case $code in
+    130 | 143)
+      echo "quickstart: interrupted; everything it started is stopped, logs in $dir/logs" >&2
+      ;;
+  esac
   exit "$code"
 }
 trap finish EXIT
@@ -92,11 +104,12 @@ for ((i = 0; i < clients; i++)); do
 done
 quietly "$bin/fedwatt-torch" new mcmahan-cnn -o "$dir/model.fwb" --seed 1 --key "$certs/owner.key"
 
-say "starting the coordinator and $clients clients (logs in $logs)"
+say "starting the coordinator and $clients client$([ "$clients" = 1 ] || echo s) (logs in $logs)"
 "$bin/fedwatt-coordinator" --listen "127.0.0.1:$port" --data-dir "$dir/data" --tls-dir "$certs" \
   --port-file "$dir/port" >"$logs/coordinator.log" 2>&1 9>&- &
 coordinator=$!
 pids+=("$coordinator")
+name_of[$coordinator]=coordinator
 rm -f "$dir/port"
 for ((tries = 0; tries < 200; tries++)); do
   [ -s "$dir/port" ] && break
@@ -113,6 +126,7 @@ agent() { # identity, arguments
     --key "$certs/$id.key" --trusted-key "$certs/owner.pub" --state-dir "$dir/clients/$id" \
     "$@" >"$logs/$id.log" 2>&1 9>&- &
   pids+=($!)
+  name_of[$!]=$id
 }
 for ((i = 0; i < clients; i++)); do
   agent "client-$i" --dataset \
@@ -120,20 +134,36 @@ for ((i = 0; i < clients; i++)); do
 done
 agent evaluator --role evaluator --dataset "fashion-mnist-test=idx:$data?split=test"
 
-# In the background: while bash waits for a command in the foreground, it hears no signal.
+# No round is complete without all of them, so that the job would wait for one that is gone.
+check_the_others() {
+  local pid code=0
+  for pid in "${!name_of[@]}"; do
+    kill -0 "$pid" 2>/dev/null && continue
+    wait "$pid" || code=$?
+    tail -n 5 "$logs/${name_of[$pid]}.log" >&2
+    die "${name_of[$pid]} ended with exit code $code before the job did; its last lines are above"
+  done
+}
+
+# Its errors go to a file, because on Ctrl-C it says how to go on watching a job that is gone by then.
 run=("$bin/fedwatt" --tls-dir "$certs" --server "$server" run "$root/deploy/quickstart/job.toml"
   --bundle "$dir/model.fwb" --set "rounds=$rounds" --set "round.goal=$clients"
   --report "$dir/report.json")
 if [ "$json" = 1 ]; then
-  "${run[@]}" --json >"$logs/events.jsonl" 9>&- &
+  "${run[@]}" --json >"$logs/events.jsonl" 2>"$logs/run.err" 9>&- &
 else
-  "${run[@]}" 9>&- &
+  "${run[@]}" 2>"$logs/run.err" 9>&- &
 fi
-pids+=($!)
+job=$!
+pids+=("$job")
+while kill -0 "$job" 2>/dev/null; do
+  check_the_others
+  sleep 0.2 9>&-
+done
 code=0
-wait "$!" || code=$?
+wait "$job" || code=$?
 if [ "$code" != 0 ]; then
-  [ "$code" = 130 ] || tail -n 5 "$logs"/*.log >&2
+  [ "$code" = 130 ] || { tail -n 5 "$logs"/*.log; cat "$logs/run.err"; } >&2
   exit "$code"
 fi
 fedwatt --server "$server" export quickstart -o "$dir/model.pt" >>"$logs/setup.log"
