@@ -8,8 +8,10 @@
 namespace fedwatt::e2e {
 namespace {
 
-// Measured: 0.000 on the first 2000 test images after 10 rounds; the floor is 3 points below.
-constexpr double kFloor = 0.0;
+// Measured after 10 rounds, on the first 2000 test images: 0.7795, which is also the best round.
+// Single rounds swing by three points, and another processor rounds differently.
+constexpr double kBestFloor = 0.75;
+constexpr double kLastFloor = 0.70;
 
 TEST(Accuracy, TheQuickstartReachesItsFloor) {
   const Quickstart quickstart;
@@ -18,8 +20,11 @@ TEST(Accuracy, TheQuickstartReachesItsFloor) {
   const nlohmann::json report = quickstart.Report();
   ASSERT_TRUE(report.is_object());
   ASSERT_EQ(report["rounds"].size(), 10u);
-  EXPECT_GE(report["rounds"][9]["evaluation"]["accuracy"], kFloor);
-  EXPECT_GE(report["best_metric"], report["rounds"][9]["evaluation"]["accuracy"]);
+  const double last = report["rounds"][9]["evaluation"]["accuracy"];
+  const double best = report["best_metric"];
+  EXPECT_GE(best, kBestFloor);
+  EXPECT_GE(last, kLastFloor);
+  EXPECT_GE(best, last);
 }
 
 TEST(Accuracy, TwoQuickstartsEndWithTheSameModel) {

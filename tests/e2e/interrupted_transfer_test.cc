@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <ostream>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -20,6 +21,9 @@ struct Case {
   Breaks breaks;
   uint64_t parameters;
 };
+
+// In test names.
+void PrintTo(const Case& one, std::ostream* out) { *out << one.name; }
 
 class InterruptedTransfer : public testing::TestWithParam<Case> {
  protected:

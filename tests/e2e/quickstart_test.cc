@@ -4,9 +4,13 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
+#include <map>
 
+#include "absl/strings/numbers.h"
 #include "tests/e2e/quickstart.h"
 #include "tests/e2e/wait_until.h"
 
@@ -14,23 +18,30 @@ namespace fedwatt::e2e {
 namespace {
 
 using ::testing::AllOf;
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
 const std::vector<std::string> kSmall = {"--rounds", "2", "--clients", "3", "--examples", "100"};
 
-// Processes whose command line holds `word`: the folder of a run is in those of all its programs.
-std::vector<std::string> ProcessesWith(const std::string& word) {
-  std::vector<std::string> found;
+// The command lines that hold `word`, by process: a run's folder is in those of all its programs.
+std::map<pid_t, std::string> ProcessesWith(const std::string& word) {
+  std::map<pid_t, std::string> found;
   for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    pid_t pid = 0;
+    if (!absl::SimpleAtoi(entry.path().filename().string(), &pid)) continue;
     std::ifstream file(entry.path() / "cmdline");
     std::string line((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
     std::replace(line.begin(), line.end(), '\0', ' ');
-    if (line.find(word) != std::string::npos) found.push_back(line);
+    if (line.find(word) != std::string::npos) found[pid] = line;
   }
   return found;
+}
+
+void ExpectNothingLeft(const Quickstart& quickstart) {
+  const auto left = ProcessesWith(quickstart.dir());
+  EXPECT_THAT(left, IsEmpty());
+  for (const auto& [pid, line] : left) kill(pid, SIGKILL);
 }
 
 TEST(Quickstart, TrainsAModelThatPythonOpensAndASecondRunRepeats) {
@@ -40,7 +51,7 @@ TEST(Quickstart, TrainsAModelThatPythonOpensAndASecondRunRepeats) {
   EXPECT_THAT(run.out, AllOf(HasSubstr("round 1/2  committed  3/3 reports"), HasSubstr("accuracy"),
                              HasSubstr("model hash"), HasSubstr(quickstart.File("model.pt")),
                              HasSubstr(quickstart.File("report.json"))));
-  EXPECT_THAT(ProcessesWith(quickstart.dir()), IsEmpty());
+  ExpectNothingLeft(quickstart);
 
   const nlohmann::json report = quickstart.Report();
   ASSERT_TRUE(report.is_object());
@@ -90,7 +101,7 @@ TEST(Quickstart, LeavesNothingBehindWhenInterrupted) {
     ASSERT_EQ(kill(script.pid(), signal_number), 0);
     // As from a terminal, Ctrl-C reaches the whole group; here the script alone is told.
     EXPECT_EQ(script.WaitForExit(30'000), 128 + signal_number) << script.Log();
-    EXPECT_THAT(ProcessesWith(quickstart.dir()), IsEmpty());
+    ExpectNothingLeft(quickstart);
   }
 }
 

@@ -86,20 +86,20 @@ TEST_F(RoundLimits, ADeadlineWithEnoughReportsCommits) {
   StartFleet(3);
   fleet_.client("client-2").Freeze();
   const std::string job = fleet_.Submit(
-      {.rounds = 1, .goal = 3, .set = {"round.min_reports=2", "round.report_deadline_s=2"}});
+      {.rounds = 1, .goal = 3, .set = {"round.min_reports=2", "round.report_deadline_s=4"}});
   ASSERT_TRUE(fleet_.WaitForEnd(job));
   const v1::Job done = fleet_.Job(job);
   EXPECT_EQ(done.state(), v1::JOB_STATE_COMPLETED) << done.reason();
   EXPECT_EQ(done.rounds(0).reported(), 2u);
   EXPECT_EQ(done.rounds(0).assigned(), 3u);
-  EXPECT_GE(done.rounds(0).ended_ms() - done.rounds(0).started_ms(), 2000);
+  EXPECT_GE(done.rounds(0).ended_ms() - done.rounds(0).started_ms(), 4000);
 }
 
 TEST_F(RoundLimits, ADeadlineWithTooFewReportsBeginsTheRoundAgain) {
   StartFleet(3);
   fleet_.client("client-2").Freeze();
   const std::string job =
-      fleet_.Submit({.rounds = 1, .goal = 3, .set = {"round.report_deadline_s=2"}});
+      fleet_.Submit({.rounds = 1, .goal = 3, .set = {"round.report_deadline_s=4"}});
   ASSERT_TRUE(fleet_.WaitForJob(job, "the second attempt",
                                 [](const v1::Job& j) { return j.current().key().attempt() == 2; }));
   EXPECT_GT(WastedUj(fleet_.Job(job)), 0) << "two clients have worked in vain";
