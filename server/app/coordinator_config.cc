@@ -54,7 +54,9 @@ void AddLimitFlags(CLI::App& app, CoordinatorConfig* config) {
                  "How long a check-in is held open; keep it below the NAT time-outs of the field")
       ->check(CLI::Range(0.0, 300.0))
       ->capture_default_str();
-  app.add_option("--retry-after-s", config->retry_after_s, "What clients without work wait")
+  app.add_option("--retry-after-s", config->retry_after_s,
+                 "Wait between the long polls of clients without work: a tenth of it while a job "
+                 "lacks clients, three times as much when no job could use them")
       ->check(CLI::Range(0.1, 86400.0))
       ->capture_default_str();
   app.add_option("--threads", config->threads, "Worker threads (default: one per processor)")

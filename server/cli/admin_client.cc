@@ -20,9 +20,8 @@ absl::Status Humanise(const grpc::Status& status, const grpc::ClientContext& con
                       const std::string& server) {
   const absl::Status plain = FromGrpcStatus(status, context);
   if (absl::IsUnavailable(plain)) {
-    return absl::UnavailableError(
-        absl::StrCat("cannot reach a coordinator at ", server, " (", std::string(plain.message()),
-                     "); is fedwatt-coordinator running there? `fedwatt doctor` looks closer"));
+    return absl::UnavailableError(absl::StrCat("cannot reach a coordinator at ", server, " (",
+                                               std::string(plain.message()), ")"));
   }
   return plain;
 }
@@ -144,12 +143,13 @@ absl::StatusOr<v1::UploadBundleResponse> AdminClient::UploadBundle(
   return response;
 }
 
-absl::Status AdminClient::WatchJob(const std::string& job, uint64_t after_sequence,
+absl::Status AdminClient::WatchJob(const std::string& job, const WatchFrom& from,
                                    const std::function<bool(const v1::JobEvent&)>& on_event) {
   v1::WatchJobRequest request;
   request.set_job(job);
-  request.set_after_sequence(after_sequence);
+  request.set_after_sequence(from.after_sequence);
   const auto call = Begin(0);
+  call->context.set_wait_for_ready(from.wait_for_coordinator);
   const auto stream = stub_->WatchJob(&call->context, request);
   v1::JobEvent event;
   bool wanted = true;

@@ -30,8 +30,12 @@ class AdminClient {
   absl::StatusOr<v1::Job> GetJob(const std::string& job);
   absl::StatusOr<v1::Job> StopJob(const std::string& job, const std::string& reason);
   absl::StatusOr<v1::Job> ResumeJob(const std::string& job);
+  struct WatchFrom {
+    uint64_t after_sequence = 0;
+    bool wait_for_coordinator = false;  // else UNAVAILABLE at once while it is away
+  };
   // Calls `on_event` until the stream ends (the job ended) or it returns false.
-  absl::Status WatchJob(const std::string& job, uint64_t after_sequence,
+  absl::Status WatchJob(const std::string& job, const WatchFrom& from,
                         const std::function<bool(const v1::JobEvent&)>& on_event);
   // Writes the bundle file of a version to `path`, atomically.
   absl::Status ExportModel(const std::string& job, const std::string& version,

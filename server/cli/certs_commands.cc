@@ -126,6 +126,39 @@ absl::Status IssueAll(const Context& context, const CertsIssueOptions& options,
   return absl::OkStatus();
 }
 
+absl::StatusOr<CertificateInfo> CertificateIn(const std::string& dir, const std::string& file) {
+  FW_ASSIGN_OR_RETURN(const std::string pem, ReadFile(In(dir, file), kMaxPemBytes));
+  return ParseCertificate(pem);
+}
+
+// Whether a certificate in the folder is what `entry` of the revocation list names.
+bool FolderHolds(const std::string& dir, const std::string& entry) {
+  RevocationList only;
+  const auto files = ListDir(dir);
+  if (!files.ok() || !only.Add(entry).ok()) return false;
+  return std::any_of(files->begin(), files->end(), [&](const std::string& file) {
+    if (!absl::EndsWith(file, ".pem")) return false;
+    const auto certificate = CertificateIn(dir, file);
+    return certificate.ok() && only.Contains(*certificate);
+  });
+}
+
+// A new certificate does not let a revoked identity in again, which is easily taken for granted.
+void WarnOfRevoked(const std::string& dir, const std::vector<Written>& written) {
+  const std::string path = In(dir, "revoked.txt");
+  const auto list = RevocationList::Load(path);
+  if (!list.ok()) {
+    std::cerr << "warning: " << list.status().message() << "\n";
+    return;
+  }
+  for (const Written& file : written) {
+    const auto identity = ParseIdentityUri(file.what);
+    if (!identity.ok() || !list->Contains(*identity)) continue;
+    std::cerr << "warning: " << file.what << " is revoked and stays shut out, also with this "
+              << "certificate; to let it in again, remove its line from " << path << "\n";
+  }
+}
+
 int Show(const Context& context, const absl::Status& status, const std::vector<Written>& written) {
   if (!status.ok()) return Fail(context, status);
   if (context.json) {
@@ -156,6 +189,7 @@ int InitCerts(const Context& context, const CertsInitOptions& options) {
 int IssueCerts(const Context& context, const CertsIssueOptions& options) {
   std::vector<Written> written;
   const absl::Status status = IssueAll(context, options, &written);
+  WarnOfRevoked(options.dir, written);
   return Show(context, status, written);
 }
 
@@ -166,16 +200,18 @@ int RevokeCert(const Context& context, const std::string& dir, const std::string
   // "client-3" is short for the identity that its certificate in the folder names.
   std::string entry = what;
   if (FileExists(In(dir, what + ".pem"))) {
-    const auto pem = ReadFile(In(dir, what + ".pem"), kMaxPemBytes);
-    if (!pem.ok()) return Fail(context, pem.status());
-    const auto info = ParseCertificate(*pem);
-    if (!info.ok()) return Fail(context, info.status());
-    const auto identity = CertificateIdentity(*info);
+    const auto certificate = CertificateIn(dir, what + ".pem");
+    if (!certificate.ok()) return Fail(context, certificate.status());
+    const auto identity = CertificateIdentity(*certificate);
     if (!identity.ok()) return Fail(context, identity.status());
     entry = IdentityUri(*identity);
   }
   if (const absl::Status added = list->Add(entry); !added.ok()) return Fail(context, added);
   if (const absl::Status saved = list->Save(path); !saved.ok()) return Fail(context, saved);
+  if (entry == what && !FolderHolds(dir, entry)) {
+    std::cerr << "note: no certificate of " << entry << " is in " << dir
+              << "; check the spelling\n";
+  }
   return Show(
       context, absl::OkStatus(),
       {{entry + " is revoked; a running coordinator refuses it from its next call on", path}});

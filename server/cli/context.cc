@@ -4,6 +4,7 @@
 #include <iostream>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/transport/channel.h"
@@ -35,9 +36,21 @@ absl::StatusOr<std::unique_ptr<AdminClient>> Context::Connect() const {
                                        server, /*insecure=*/false);
 }
 
+namespace {
+
+std::string NextStep(const absl::Status& status) {
+  if (!absl::IsUnavailable(status)) return "";
+  if (absl::StrContains(std::string(status.message()), "certificate verify failed")) {
+    return "; the coordinator is of another certificate authority: check --tls-dir";
+  }
+  return "; is fedwatt-coordinator running there? `fedwatt doctor` looks closer";
+}
+
+}  // namespace
+
 int Fail(const Context& context, const absl::Status& status) {
   const int code = ExitCodeOf(status);
-  const std::string message(status.message());
+  const std::string message = absl::StrCat(std::string(status.message()), NextStep(status));
   if (context.json) {
     const nlohmann::json out = {{"error", message}, {"exit_code", code}};
     std::cout << out.dump(2) << std::endl;

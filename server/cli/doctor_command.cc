@@ -1,5 +1,6 @@
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <iostream>
 
@@ -11,6 +12,7 @@
 #include "common/base/file.h"
 #include "common/base/port_probe.h"
 #include "common/base/version.h"
+#include "common/crypto/revocation_list.h"
 #include "common/crypto/x509.h"
 #include "common/energy/energy_meter.h"
 #include "common/transport/endpoint.h"
@@ -89,21 +91,29 @@ void CheckCertificates(const Context& context, Findings* findings) {
     return;
   }
   const int64_t now_ms = context.clock->NowMs();
-  size_t clients = 0;
+  const auto revoked = RevocationList::Load(context.tls_dir + "/revoked.txt");
+  size_t good = 0;
   for (const std::string& file : *names) {
     if (!absl::EndsWith(file, ".pem") || file == "ca.pem") continue;
     const std::string name = file.substr(0, file.size() - 4);
     Findings one;
     CheckOneCertificate(context.tls_dir, name, *ca, now_ms, &one);
-    // A fleet's certificates in one folder: only those with a finding are listed.
-    const bool client = absl::StartsWith(name, "client");
-    clients += client ? 1 : 0;
-    if (!client || one[0].verdict != Verdict::kOk) findings->push_back(one[0]);
+    const auto pem = ReadFile(context.tls_dir + "/" + file, kMaxPemBytes);
+    const auto info = pem.ok() ? ParseCertificate(*pem) : pem.status();
+    if (one[0].verdict == Verdict::kOk && revoked.ok() && info.ok() && revoked->Contains(*info)) {
+      one[0].verdict = Verdict::kWarning;
+      one[0].detail = "revoked: a coordinator that reads this folder refuses it";
+      one[0].remedy =
+          absl::StrCat("issue another identity, or edit ", context.tls_dir, "/revoked.txt");
+    }
+    if (one[0].verdict == Verdict::kOk) {
+      ++good;  // a folder may hold a fleet's: only those with a finding are listed
+    } else {
+      findings->push_back(one[0]);
+    }
   }
-  if (clients > 0) {
-    findings->push_back({"client certificates", Verdict::kOk,
-                         absl::StrCat(clients, " looked at; those with a finding are listed"), ""});
-  }
+  findings->push_back({"certificates", Verdict::kOk,
+                       absl::StrCat(good, " in ", context.tls_dir, " are valid"), ""});
 }
 
 void CheckServer(const Context& context, Findings* findings) {
@@ -140,10 +150,17 @@ void CheckServer(const Context& context, Findings* findings) {
        clock == Verdict::kOk ? "" : "synchronise both clocks (systemd-timesyncd, chrony)"});
 }
 
-void CheckPort(const std::string& listen, Findings* findings) {
+void CheckPort(const Context& context, const std::string& listen, Findings* findings) {
   const auto endpoint = ParseEndpoint(listen);
   if (!endpoint.ok()) {
     findings->push_back({"port", Verdict::kFailure, std::string(endpoint.status().message()), ""});
+    return;
+  }
+  const bool answers = std::any_of(findings->begin(), findings->end(), [](const Finding& finding) {
+    return finding.check == "coordinator" && finding.verdict == Verdict::kOk;
+  });
+  if (answers && listen == context.server) {
+    findings->push_back({"port " + listen, Verdict::kOk, "in use by the coordinator itself", ""});
     return;
   }
   const absl::Status free = ProbeListen(endpoint->host, endpoint->port);
@@ -222,7 +239,7 @@ int Doctor(const Context& context, const DoctorOptions& options) {
   Findings findings;
   CheckCertificates(context, &findings);
   CheckServer(context, &findings);
-  if (!options.listen.empty()) CheckPort(options.listen, &findings);
+  if (!options.listen.empty()) CheckPort(context, options.listen, &findings);
   if (!options.data_dir.empty()) CheckDisk(options.data_dir, &findings);
   CheckMeters(context, &findings);
   return Print(context, findings);

@@ -1,8 +1,10 @@
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <climits>
 #include <iostream>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/bytes.h"
@@ -34,6 +36,9 @@ absl::Status ToTorchScript(const std::string& tool, const std::string& bundle,
                            const std::string& output) {
   SubprocessOptions options;
   options.argv = {tool, "export", bundle, "-o", output};
+  const int silence = open("/dev/null", O_WRONLY | O_CLOEXEC);  // one fact, one line: ours
+  const absl::Cleanup closer = [silence] { close(silence); };
+  if (silence >= 0) options.fds = {{silence, STDOUT_FILENO}};
   FW_ASSIGN_OR_RETURN(Subprocess child, Subprocess::Spawn(options));
   FW_ASSIGN_OR_RETURN(const ExitStatus exit, child.Wait(-1));
   if (exit.ok()) return absl::OkStatus();

@@ -28,9 +28,21 @@ std::string Word(const google::protobuf::EnumDescriptor* type, Enum value) {
   return found == nullptr ? "?" : wire::EnumWord(*found);
 }
 
+constexpr size_t kMaxReasonShown = 60;
+
+std::string Shortened(const std::string& text) {
+  return text.size() <= kMaxReasonShown ? text : text.substr(0, kMaxReasonShown - 3) + "...";
+}
+
 std::string StateWord(const v1::Job& job) { return Word(v1::JobState_descriptor(), job.state()); }
 
 std::string Percent(double share) { return absl::StrFormat("%.1f %%", share * 100); }
+
+std::string BestText(const v1::Job& job) {
+  const std::string& metric = job.spec().stop().metric();
+  if (metric == "accuracy") return "accuracy " + Percent(job.best_metric());
+  return absl::StrFormat("%s %.4f", metric, job.best_metric());
+}
 
 // The held-out evaluation where there is one, else what clients saw after training.
 const v1::MetricSummary& BestKnown(const v1::RoundSummary& round) {
@@ -54,6 +66,11 @@ std::string MetricText(const v1::RoundSummary& round) {
 std::string Bytes(const v1::RoundSummary& round) {
   return absl::StrCat("up ", HumanBytes(round.bytes_up()), "  down ",
                       HumanBytes(round.bytes_down()));
+}
+
+bool HasUnavailable(const v1::Job& job) {
+  return std::any_of(job.energy().begin(), job.energy().end(),
+                     [](const v1::EnergyTotal& total) { return total.unavailable() > 0; });
 }
 
 std::string ShortHash(const std::string& digest) {
@@ -134,7 +151,9 @@ std::string StatusLine(const v1::Job& job, std::optional<int64_t> left_ms) {
 std::string JobSummary(const v1::Job& job) {
   std::vector<std::vector<std::string>> rows = {{"job", job.id()}};
   std::string state = StateWord(job);
-  if (!job.stop_reason().empty()) absl::StrAppend(&state, " (", job.stop_reason(), ")");
+  if (!job.stop_reason().empty() && job.stop_reason() != state) {
+    absl::StrAppend(&state, " (", job.stop_reason(), ")");
+  }
   if (!job.reason().empty()) absl::StrAppend(&state, ": ", job.reason());
   rows.push_back({"state", state});
   rows.push_back({"rounds", absl::StrCat(job.rounds_done(), " of ", job.spec().rounds())});
@@ -142,8 +161,7 @@ std::string JobSummary(const v1::Job& job) {
     rows.push_back({"last round", MetricText(*job.rounds().rbegin())});
   }
   if (job.has_best_metric()) {
-    rows.push_back({"best " + job.spec().stop().metric(),
-                    absl::StrFormat("%.4f (round %d)", job.best_metric(), job.best().version())});
+    rows.push_back({"best", absl::StrFormat("%s (round %d)", BestText(job), job.best().version())});
   }
   const int64_t end_ms = job.ended_ms();
   if (end_ms > job.created_ms()) {
@@ -152,6 +170,10 @@ std::string JobSummary(const v1::Job& job) {
   rows.push_back({"bytes up", HumanBytes(job.bytes_up())});
   rows.push_back({"bytes down", HumanBytes(job.bytes_down())});
   rows.push_back({"energy", EnergyText(job.energy())});
+  if (HasUnavailable(job)) {
+    rows.push_back(
+        {"", "(unavailable: for example, a report leaves before its first upload is metered)"});
+  }
   rows.push_back({"model hash", HexEncode(AsBytes(job.last().sha256()))});
   std::string out;
   for (const auto& row : rows) out += absl::StrFormat("  %-14s %s\n", row[0], row[1]);
@@ -179,20 +201,19 @@ std::string RoundTable(const v1::Job& job) {
 std::string JobTable(const v1::ListJobsResponse& jobs) {
   if (jobs.jobs_size() == 0) return "no jobs; submit one with `fedwatt run job.toml`\n";
   std::vector<std::vector<std::string>> rows = {
-      {"job", "state", "rounds", "phase", "best", "energy"}};
+      {"job", "state", "rounds", "phase or reason", "best", "energy"}};
   for (const v1::Job& job : jobs.jobs()) {
-    rows.push_back({job.id(), StateWord(job),
-                    absl::StrCat(job.rounds_done(), "/", job.spec().rounds()),
-                    job.state() == v1::JOB_STATE_RUNNING ? job.current().phase() : job.reason(),
-                    job.has_best_metric() ? absl::StrFormat("%.4f", job.best_metric()) : "-",
-                    EnergyText(job.energy())});
+    rows.push_back(
+        {job.id(), StateWord(job), absl::StrCat(job.rounds_done(), "/", job.spec().rounds()),
+         Shortened(job.state() == v1::JOB_STATE_RUNNING ? job.current().phase() : job.reason()),
+         job.has_best_metric() ? BestText(job) : "-", ShortEnergyText(job.energy())});
   }
   return TextTable(rows);
 }
 
 std::optional<int64_t> TimeLeftMs(const v1::Job& job, int64_t first_started_ms, int64_t now_ms) {
   const uint64_t total = job.spec().rounds();
-  if (job.rounds_done() == 0 || job.rounds_done() > total || now_ms < first_started_ms) {
+  if (job.rounds_done() == 0 || job.rounds_done() >= total || now_ms < first_started_ms) {
     return std::nullopt;
   }
   const int64_t per_round = (now_ms - first_started_ms) / static_cast<int64_t>(job.rounds_done());

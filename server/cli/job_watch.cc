@@ -3,10 +3,10 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdlib>
 #include <iostream>
 #include <thread>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/file.h"
@@ -18,8 +18,7 @@
 namespace fedwatt::cli {
 namespace {
 
-constexpr int64_t kFirstRetryMs = 500;
-constexpr int64_t kLastRetryMs = 10'000;
+constexpr int64_t kRetryMs = 200;
 
 WatchView::Options ViewOptions(const Context& context) {
   WatchView::Options options;
@@ -59,14 +58,16 @@ absl::StatusOr<v1::Job> WatchUntilEnd(const Context& context, AdminClient& clien
   WatchView view(std::cout, context.clock, ViewOptions(context));
   const CancelOnShutdown cancel(context.shutdown, client);
   uint64_t sequence = 0;
-  int64_t retry_ms = kFirstRetryMs;
+  bool away = false;
   while (true) {
-    const absl::Status status = client.WatchJob(job, sequence, [&](const v1::JobEvent& event) {
-      sequence = event.sequence();
-      retry_ms = kFirstRetryMs;
-      view.OnEvent(event);
-      return true;
-    });
+    const absl::Status status =
+        client.WatchJob(job, {.after_sequence = sequence, .wait_for_coordinator = away},
+                        [&](const v1::JobEvent& event) {
+                          sequence = event.sequence();
+                          if (std::exchange(away, false)) view.Note("the coordinator is back");
+                          view.OnEvent(event);
+                          return true;
+                        });
     if (context.shutdown->requested()) {
       view.Finish();
       return absl::CancelledError(absl::StrCat("stopped watching; the job goes on: `fedwatt watch ",
@@ -77,9 +78,10 @@ absl::StatusOr<v1::Job> WatchUntilEnd(const Context& context, AdminClient& clien
       view.Finish();
       return status;
     }
-    view.Note(absl::StrCat("the coordinator is away; trying again in ", retry_ms, " ms"));
-    if (context.shutdown->WaitFor(retry_ms)) continue;
-    retry_ms = std::min(2 * retry_ms, kLastRetryMs);
+    if (!std::exchange(away, true)) {
+      view.Note("the coordinator is away; waiting for it (Ctrl-C stops watching)");
+    }
+    context.shutdown->WaitFor(kRetryMs);
   }
   view.Finish();
   return client.GetJob(job);

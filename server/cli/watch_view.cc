@@ -40,6 +40,7 @@ void WatchView::PrintLine(const std::string& line) {
 
 void WatchView::DrawLive() {
   if (!options_.live || last_.state() != v1::JOB_STATE_RUNNING) return;
+  if (last_.current().phase() == "idle") return EraseLive();
   EraseLive();
   std::string line = StatusLine(last_, TimeLeftMs(last_, *started_ms_, clock_->NowMs()));
   if (line.size() >= options_.columns) line.resize(options_.columns > 1 ? options_.columns - 1 : 1);

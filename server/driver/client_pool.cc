@@ -184,6 +184,8 @@ CheckInResponse ClientPool::Rejected(const Offer& offer) {
   PaceReason pace = PaceReason::kNoMatch;
   if (const Job* job = FittingJob(offer); job == nullptr) {
     rejection.reason = WhyNoJob(offer);
+    // A job may come any moment, and should find the fleet awake.
+    if (jobs_.empty()) pace = PaceReason::kWaiting;
   } else if (waiters_.size() <= 2 * uint64_t{job->wanted}) {
     pace = PaceReason::kWanted;
     rejection.reason = absl::StrCat("job ", job->id, " has no work at this moment");

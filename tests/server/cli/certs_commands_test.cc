@@ -103,6 +103,38 @@ TEST_F(CertsTest, RevokeTakesNamesIdentitiesAndFingerprints) {
   EXPECT_EQ(Run([&] { return RevokeCert(context_, dir_, "who?"); }), kUsage);
 }
 
+TEST_F(CertsTest, RevokingWhatTheFolderDoesNotKnowIsDoneAndNoted) {
+  ASSERT_EQ(Init(), kOk);
+  ASSERT_EQ(Issue({.dir = "", .id = "phone"}), kOk);
+  const auto revoke = [&](const std::string& what) {
+    return Run([&] { return RevokeCert(context_, dir_, what); });
+  };
+  EXPECT_EQ(revoke("fedwatt://client/fone"), kOk);
+  EXPECT_THAT(err_, HasSubstr("no certificate of fedwatt://client/fone is in " + dir_ +
+                              "; check the spelling"));
+  EXPECT_TRUE(RevocationList::Load(dir_ + "/revoked.txt")->Contains(Identity{"client", "fone"}));
+  EXPECT_EQ(revoke(std::string(64, 'a')), kOk);
+  EXPECT_THAT(err_, HasSubstr("check the spelling"));
+  const auto phone = LoadTlsIdentity(TlsFiles::In(dir_, "phone"), clock_.NowMs());
+  for (const std::string& what : {std::string("phone"), std::string("fedwatt://client/phone"),
+                                  phone->certificate.fingerprint}) {
+    EXPECT_EQ(revoke(what), kOk);
+    EXPECT_EQ(err_, "") << what;
+  }
+}
+
+TEST_F(CertsTest, IssuingForARevokedIdentityWarnsThatItStaysShutOut) {
+  ASSERT_EQ(Init(), kOk);
+  ASSERT_EQ(Issue({.dir = "", .id = "phone", .count = 2}), kOk);
+  EXPECT_EQ(err_, "");
+  ASSERT_EQ(Run([&] { return RevokeCert(context_, dir_, "phone-0"); }), kOk);
+  ASSERT_EQ(Issue({.dir = "", .id = "phone-1", .replace = true}), kOk);
+  EXPECT_EQ(err_, "") << "phone-1 is not revoked";
+  ASSERT_EQ(Issue({.dir = "", .id = "phone-0", .replace = true}), kOk);
+  EXPECT_THAT(err_, HasSubstr("fedwatt://client/phone-0 is revoked and stays shut out"));
+  EXPECT_THAT(err_, HasSubstr(dir_ + "/revoked.txt"));
+}
+
 TEST_F(CertsTest, KeysAreMadeOnceAndShownAfterwards) {
   EXPECT_EQ(Run([&] { return ShowKeys(context_, dir_, "team"); }), kOk) << err_;
   const auto key = PublicKey::Load(dir_ + "/team.pub");

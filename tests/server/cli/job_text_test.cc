@@ -85,7 +85,7 @@ TEST(JobSummary, HasHashStateAndTotals) {
       "created_ms: 1000 ended_ms: 31000 last { sha256: '\\001\\377' } ");
   const std::string text = JobSummary(job);
   EXPECT_THAT(text, HasSubstr("completed (rounds)"));
-  EXPECT_THAT(text, HasSubstr("0.7500 (round 2)"));
+  EXPECT_THAT(text, HasSubstr("accuracy 75.0 % (round 2)"));
   EXPECT_THAT(text, HasSubstr("01ff"));
   EXPECT_THAT(text, HasSubstr("30.0 s"));
   EXPECT_THAT(text, HasSubstr("none reported"));
@@ -98,6 +98,7 @@ TEST(TimeLeft, IsTheMeanOfRoundsSoFar) {
   EXPECT_EQ(TimeLeftMs(job, 1000, 9000), 12'000);
   EXPECT_EQ(TimeLeftMs(Parse<v1::Job>("spec { rounds: 10 }"), 0, 9000), std::nullopt);
   EXPECT_EQ(TimeLeftMs(job, 9000, 1000), std::nullopt) << "a clock that went back";
+  EXPECT_EQ(TimeLeftMs(Parse<v1::Job>("spec { rounds: 4 } rounds_done: 4"), 0, 9000), std::nullopt);
 }
 
 TEST(TextTable, AlignsNumbersRightAndTextLeft) {
