@@ -24,6 +24,21 @@ std::vector<std::string> Cells(absl::string_view line) {
   return cells;
 }
 
+// Without this, the first example of a file without a header would be taken for its names.
+absl::Status CheckHeader(const std::string& path, const std::vector<std::string>& header) {
+  if (header.size() < 2) {
+    return absl::DataLossError(
+        absl::StrCat(path, ":1: a header row with at least two column names is expected"));
+  }
+  const bool all_numbers = std::all_of(header.begin(), header.end(), [](const std::string& cell) {
+    double value = 0;
+    return absl::SimpleAtod(cell, &value);
+  });
+  if (!all_numbers) return absl::OkStatus();
+  return absl::DataLossError(
+      absl::StrCat(path, ":1: all cells are numbers; the first row must name the columns"));
+}
+
 absl::StatusOr<size_t> LabelColumn(const std::vector<std::string>& header,
                                    const DatasetConfig& config) {
   const std::string label = StringOption(config.options, "label", header.back());
@@ -94,10 +109,7 @@ absl::StatusOr<std::shared_ptr<const Dataset>> OpenCsv(const DatasetConfig& conf
   FW_ASSIGN_OR_RETURN(const std::string text, ReadFile(config.path, kMaxCsvBytes));
   const std::vector<absl::string_view> lines = absl::StrSplit(text, '\n');
   const std::vector<std::string> header = Cells(lines[0]);
-  if (header.size() < 2) {
-    return absl::DataLossError(
-        absl::StrCat(config.path, ":1: a header row with at least two column names is expected"));
-  }
+  FW_RETURN_IF_ERROR(CheckHeader(config.path, header));
   FW_ASSIGN_OR_RETURN(const size_t label, LabelColumn(header, config));
 
   TensorData data;

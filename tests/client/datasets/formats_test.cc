@@ -129,6 +129,18 @@ TEST_F(Formats, CsvNamesTheLine) {
   EXPECT_THAT(ErrorOf("csv:" + dir_ + "/u.csv"), HasSubstr("u.csv"));
 }
 
+TEST_F(Formats, CsvWantsNamesInTheFirstRow) {
+  Write("t.csv", "1.5,0\n2.5,1\n");
+  EXPECT_THAT(ErrorOf("csv:" + dir_ + "/t.csv"),
+              HasSubstr("t.csv:1: all cells are numbers; the first row must name the columns"));
+  Write("t.csv", "1,kind\n2.5,1\n");
+  const auto named = Open("csv:" + dir_ + "/t.csv");
+  ASSERT_TRUE(named.ok()) << named.status() << ": a column may be called 1";
+  EXPECT_THAT((*named)->Labels(), ElementsAre(1));
+  Write("t.csv", "kind\n1\n");
+  EXPECT_THAT(ErrorOf("csv:" + dir_ + "/t.csv"), HasSubstr("at least two column names"));
+}
+
 std::string Npy(const std::string& descr, const std::string& shape, const std::string& data) {
   std::string header =
       "{'descr': '" + descr + "', 'fortran_order': False, 'shape': (" + shape + "), }";
