@@ -50,8 +50,9 @@ void AddKey(CLI::App* command, std::string* key) {
 }
 
 void AddNew(CLI::App& app, Invocation* invocation, NewArgs* args) {
-  CLI::App* command = AddCommand(app, invocation, "new", "Make a built-in model, without Python",
-                                 "fedwatt-torch new mcmahan-cnn -o model.fwb --key owner.pem");
+  CLI::App* command =
+      AddCommand(app, invocation, "new", "Make a built-in model, without Python",
+                 "fedwatt-torch new mcmahan-cnn -o model.fwb --key certs/owner.key");
   command->add_option("MODEL", args->model, absl::StrJoin(ZooNames(), " | "))->required();
   AddOutput(command, &args->output, "Bundle file to write");
   AddKey(command, &args->key);
