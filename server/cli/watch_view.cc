@@ -20,6 +20,8 @@ void WatchView::OnEvent(const v1::JobEvent& event) {
 }
 
 void WatchView::OnRound(const v1::RoundSummary& round) {
+  // The snapshot beside a round may be older than the round.
+  if (round.phase() == "committed") last_.set_rounds_done(round.key().round());
   const auto left = TimeLeftMs(last_, *started_ms_, clock_->NowMs());
   PrintLine(RoundLine(round, last_.spec().rounds(), left));
 }

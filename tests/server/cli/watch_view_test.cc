@@ -45,6 +45,16 @@ TEST_F(WatchViewTest, ARoundIsALineOnceItHasEnded) {
   EXPECT_THAT(Taken(), StartsWith("round 2/4  committed  0/0 reports  accuracy 50.0 %"));
 }
 
+TEST_F(WatchViewTest, AfterTheLastRoundNoTimeIsLeft) {
+  WatchView view(out_, &clock_, {});
+  Feed(view, kJob);
+  clock_.AdvanceMs(4000);
+  Feed(view, std::string(kJob) + "committed { key { round: 2 } phase: 'committed' }");
+  EXPECT_THAT(Taken(), HasSubstr("left 4.0 s"));
+  Feed(view, std::string(kJob) + "committed { key { round: 4 } phase: 'committed' }");
+  EXPECT_THAT(Taken(), Not(HasSubstr("left")));
+}
+
 TEST_F(WatchViewTest, ARoundThatCouldNotBeEvaluatedSaysWhy) {
   WatchView view(out_, &clock_, {});
   Feed(view, std::string(kJob) +
