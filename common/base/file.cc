@@ -202,7 +202,10 @@ absl::Status RenameFile(const std::string& from, const std::string& to) {
 }
 
 absl::Status EnsureDir(const std::string& path, mode_t mode) {
-  for (size_t slash = path.find('/', 1);; slash = path.find('/', slash + 1)) {
+  // Nearly always it is there already, or only its last part is missing.
+  if (mkdir(path.c_str(), mode) == 0) return absl::OkStatus();
+  for (size_t slash = errno == ENOENT ? path.find('/', 1) : std::string::npos;;
+       slash = path.find('/', slash + 1)) {
     const std::string prefix = path.substr(0, slash);
     if (!prefix.empty() && mkdir(prefix.c_str(), mode) != 0 && errno != EEXIST) {
       return FileError(errno, "create the folder", prefix);
@@ -272,6 +275,53 @@ MappedFile::~MappedFile() {
   if (data_ != nullptr) munmap(const_cast<uint8_t*>(data_), size_);
 }
 
+FileReader::FileReader(std::string path, int fd, uint64_t size)
+    : path_(std::move(path)),
+      fd_(fd),
+      size_(size),
+      buffer_(std::min<uint64_t>(size, kBlockBytes)) {}
+
+absl::StatusOr<FileReader> FileReader::Open(const std::string& path) {
+  const int fd = OpenFd(path, O_RDONLY);
+  if (fd < 0) return FileError(errno, "open", path);
+  struct stat info {};
+  if (fstat(fd, &info) != 0) {
+    const int error = errno;
+    close(fd);
+    return FileError(error, "inspect", path);
+  }
+  return FileReader(path, fd, static_cast<uint64_t>(info.st_size));
+}
+
+FileReader::FileReader(FileReader&& other) noexcept
+    : path_(std::move(other.path_)),
+      fd_(std::exchange(other.fd_, -1)),
+      size_(other.size_),
+      position_(other.position_),
+      buffer_(std::move(other.buffer_)) {}
+
+FileReader::~FileReader() {
+  if (fd_ >= 0) close(fd_);
+}
+
+absl::StatusOr<ByteSpan> FileReader::Next() {
+  const size_t wanted = std::min<uint64_t>(buffer_.size(), size_ - position_);
+  size_t held = 0;
+  while (held < wanted) {
+    const ssize_t got =
+        pread(fd_, buffer_.data() + held, wanted - held, static_cast<off_t>(position_ + held));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return FileError(errno, "read", path_);
+    if (got == 0) {
+      return absl::InternalError(absl::StrCat(path_, " shrank to ", position_ + held, " of ", size_,
+                                              " bytes while it was read"));
+    }
+    held += static_cast<size_t>(got);
+  }
+  position_ += held;
+  return ByteSpan(buffer_.data(), held);
+}
+
 FileWriter::FileWriter(std::string path, int fd, uint64_t size)
     : path_(std::move(path)), fd_(fd), size_(size) {}
 
@@ -313,6 +363,8 @@ absl::Status FileWriter::WriteAt(uint64_t offset, ByteSpan data) {
   size_ = std::max(size_, offset + data.size());
   return absl::OkStatus();
 }
+
+void FileWriter::StartWriteback() { (void)sync_file_range(fd_, 0, 0, SYNC_FILE_RANGE_WRITE); }
 
 absl::Status FileWriter::Truncate(uint64_t size) {
   if (ftruncate(fd_, static_cast<off_t>(size)) != 0) return FileError(errno, "truncate", path_);

@@ -10,6 +10,8 @@
 namespace fedwatt {
 namespace {
 
+constexpr size_t kWritebackBytes = 1 << 20;
+
 // What the writers that a store hands out share with it: they may outlive it.
 struct Folder {
   std::string dir;
@@ -41,7 +43,10 @@ class DirBlobWriter final : public BlobWriter {
   absl::Status Append(std::span<const uint8_t> data) override {
     if (!failed_.ok()) return failed_;
     failed_ = file_.Append(data);
-    if (failed_.ok()) hash_.Update(data);
+    if (!failed_.ok()) return failed_;
+    // The disk works while this hashes.
+    if (data.size() >= kWritebackBytes) file_.StartWriteback();
+    hash_.Update(data);
     return failed_;
   }
 
