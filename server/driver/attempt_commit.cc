@@ -288,12 +288,17 @@ void JobDriver::ReleaseAttempt(Outcome outcome, const std::string& reason) {
   }
   for (const std::string& client : ended->claimed) context_->pool->Finish(setup_->id, client);
   if (ended->facts == nullptr) return;
-  for (uint32_t i = 0; i < ended->facts->clients.size(); ++i) {
-    context_->pool->Finish(setup_->id, ended->facts->clients[i]);
-    if (!ended->key().evaluation) {
-      context_->deps.spool->Remove(MakeAssignmentId(ended->key(), i));
-    }
+  for (const std::string& client : ended->facts->clients) {
+    context_->pool->Finish(setup_->id, client);
   }
+  if (ended->key().evaluation) return;
+  // Removing files takes milliseconds, and the next attempt should not wait for it. What a shutdown
+  // leaves is swept at the next start.
+  context_->work->Post([spool = context_->deps.spool, facts = ended->facts] {
+    for (uint32_t i = 0; i < facts->clients.size(); ++i) {
+      spool->Remove(MakeAssignmentId(facts->key, i));
+    }
+  });
 }
 
 // After a commit: the log says what is needed now, so the rest may go.
