@@ -20,6 +20,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::SizeIs;
 
 const std::vector<std::string> kSmall = {"--rounds", "2", "--clients", "3", "--examples", "100"};
@@ -101,8 +102,34 @@ TEST(Quickstart, LeavesNothingBehindWhenInterrupted) {
     ASSERT_EQ(kill(script.pid(), signal_number), 0);
     // As from a terminal, Ctrl-C reaches the whole group; here the script alone is told.
     EXPECT_EQ(script.WaitForExit(30'000), 128 + signal_number) << script.Log();
+    EXPECT_THAT(script.Log(), AllOf(HasSubstr("interrupted; everything it started is stopped"),
+                                    Not(HasSubstr("the job goes on"))));
     ExpectNothingLeft(quickstart);
   }
+}
+
+// Without its evaluator the job would wait for ever.
+TEST(Quickstart, SaysWhichProgramDiedAndWhy) {
+  const Quickstart quickstart;
+  const std::string bin = quickstart.scratch() + "/bin";
+  ASSERT_TRUE(EnsureDir(bin).ok());
+  for (const std::string name : {"fedwatt", "fedwatt-coordinator", "fedwatt-torch"}) {
+    std::filesystem::create_symlink(BinDir() + "/" + name, bin + "/" + name);
+  }
+  const std::string client =
+      "#!/bin/sh\n"
+      "case \"$*\" in *evaluator*) echo 'error: the disk is gone'; exit 5 ;; esac\n"
+      "exec " +
+      BinDir() + "/fedwatt-client \"$@\"\n";
+  ASSERT_TRUE(WriteFileAtomic(bin + "/fedwatt-client", client, 0755).ok());
+  const Output run = RunToEnd({.argv = quickstart.Command(kSmall),
+                               .env = {"FEDWATT_BIN=" + bin},
+                               .timeout_ms = Quickstart::kLimitMs},
+                              quickstart.scratch());
+  EXPECT_EQ(run.code, 1) << run.ToString();
+  EXPECT_THAT(run.err, AllOf(HasSubstr("error: the disk is gone"),
+                             HasSubstr("evaluator ended with exit code 5 before the job did")));
+  ExpectNothingLeft(quickstart);
 }
 
 TEST(Quickstart, WrongFlagsAreSaid) {
@@ -113,6 +140,11 @@ TEST(Quickstart, WrongFlagsAreSaid) {
   EXPECT_EQ(quickstart.Run({"--rounds", "0"}).code, 2);
   EXPECT_EQ(quickstart.Run({"--clients", "many"}).code, 2);
   EXPECT_EQ(quickstart.Run({"--port"}).code, 2);
+  EXPECT_EQ(quickstart.Run({"--alpha", "0.0"}).code, 2);
+  EXPECT_EQ(quickstart.Run({"--dir", ""}).code, 2);
+  EXPECT_FALSE(FileExists(quickstart.dir())) << "nothing is started before all flags are right";
+  const Output padded = quickstart.Run({"--clients", "08", "--check-flags"});
+  EXPECT_EQ(padded.code, 0) << padded.ToString();
   const Output help = quickstart.Run({"--help"});
   EXPECT_EQ(help.code, 0);
   EXPECT_THAT(help.out, HasSubstr("Example"));
