@@ -64,7 +64,7 @@ absl::StatusOr<BareFloor> MeasureBareFloor(const std::string& program, const Bar
                                     "--connections", absl::StrCat(traffic.connections),
                                     "--down",        absl::StrCat(traffic.down_bytes),
                                     "--up",          absl::StrCat(traffic.up_bytes)};
-  if (traffic.unary) drive.push_back("--unary");
+  if (traffic.unary) drive.emplace_back("--unary");
   AddTls(traffic.tls_dir, &drive);
   std::vector<LineProcess> drivers;
   drivers.reserve(static_cast<size_t>(traffic.processes));

@@ -37,7 +37,7 @@ absl::StatusOr<Subprocess> Spawn(const CoordinatorProcessOptions& options,
   child.argv = {options.program,  "--listen",    "127.0.0.1:0", "--data-dir",
                 options.data_dir, "--port-file", port_file};
   if (options.tls_dir.empty()) {
-    child.argv.push_back("--insecure");
+    child.argv.emplace_back("--insecure");
   } else {
     child.argv.insert(child.argv.end(), {"--tls-dir", options.tls_dir});
   }

@@ -47,7 +47,7 @@ absl::Status GzipFile::Skip(uint64_t bytes) {
   std::vector<uint8_t> sink(static_cast<size_t>(std::min<uint64_t>(bytes, 1 << 16)));
   while (bytes > 0) {
     const size_t part = static_cast<size_t>(std::min<uint64_t>(bytes, sink.size()));
-    const absl::Status status = ReadExactly(std::span(sink).first(part));
+    absl::Status status = ReadExactly(std::span(sink).first(part));
     if (!status.ok()) return status;
     bytes -= part;
   }
