@@ -111,16 +111,17 @@ TEST(Quickstart, LeavesNothingBehindWhenInterrupted) {
 // Without its evaluator the job would wait for ever.
 TEST(Quickstart, SaysWhichProgramDiedAndWhy) {
   const Quickstart quickstart;
+  const std::string real = std::filesystem::absolute(BinDir()).string();
   const std::string bin = quickstart.scratch() + "/bin";
   ASSERT_TRUE(EnsureDir(bin).ok());
   for (const std::string name : {"fedwatt", "fedwatt-coordinator", "fedwatt-torch"}) {
-    std::filesystem::create_symlink(BinDir() + "/" + name, bin + "/" + name);
+    std::filesystem::create_symlink(real + "/" + name, bin + "/" + name);
   }
   const std::string client =
       "#!/bin/sh\n"
       "case \"$*\" in *evaluator*) echo 'error: the disk is gone'; exit 5 ;; esac\n"
       "exec " +
-      BinDir() + "/fedwatt-client \"$@\"\n";
+      real + "/fedwatt-client \"$@\"\n";
   ASSERT_TRUE(WriteFileAtomic(bin + "/fedwatt-client", client, 0755).ok());
   const Output run = RunToEnd({.argv = quickstart.Command(kSmall),
                                .env = {"FEDWATT_BIN=" + bin},
