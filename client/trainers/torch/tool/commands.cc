@@ -100,7 +100,7 @@ absl::Status WriteParts(const std::string& output, const std::string& key_path,
   Print(absl::StrCat(output, ": ", parts.header.name, ", ", Grouped(parameters), " parameters, ",
                      HumanBytes(size), ", ",
                      key ? absl::StrCat("signed by key ", signer)
-                         : "not signed (clients refuse it; pass --key OWNER.pem)",
+                         : "not signed (clients refuse it; pass --key certs/owner.key)",
                      "\n"));
   for (const std::string& note : parts.notes) Print(absl::StrCat("note: ", note, "\n"));
   return absl::OkStatus();
