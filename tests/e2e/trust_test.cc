@@ -164,7 +164,7 @@ TEST_F(Trust, AClientOfAnotherAuthorityIsRefusedAndDoesNotTrustUs) {
   ASSERT_EQ(fleet_.Cli({"certs", "init", "--dir", other}).code, 0);
   ASSERT_EQ(fleet_.Cli({"certs", "issue", "--dir", other, "--id", "client-0"}).code, 0);
   fleet_.UseCertificates("other");
-  const Output client = RunClient("client-0", {.extra = {"--exit-when-idle-s", "1"}});
+  const Output client = RunClient("client-0", {.extra = {"--exit-when-idle-s", "4"}});
   EXPECT_THAT(client.code, AnyOf(3, kRefused)) << client.ToString();
   EXPECT_THAT(client.err, HasSubstr("authority"));
   const Output list = fleet_.Cli({"list"});
@@ -193,7 +193,7 @@ TEST_F(Trust, ACoordinatorsCertificateThatRunsOutIsNamedByItsClients) {
     return list.code != 0;
   }));
   EXPECT_EQ(list.code, 3) << list.ToString();
-  const Output client = RunClient("client-0", {.extra = {"--exit-when-idle-s", "1"}});
+  const Output client = RunClient("client-0", {.extra = {"--exit-when-idle-s", "4"}});
   EXPECT_THAT(client.code, AnyOf(3, kRefused)) << client.ToString();
   EXPECT_THAT(client.err, AllOf(HasSubstr("certificate"), HasSubstr("clock")));
 }
