@@ -71,8 +71,8 @@ struct JobUpdate {
 // and nothing of other clients.
 class Coordinator {
  public:
-  // Loads the store, verifies the blobs of each job's last commit (DATA_LOSS names a corrupt one),
-  // resumes the attempts in flight.
+  // Loads the store, verifies the last commit's blobs of each job that runs or can be resumed
+  // (DATA_LOSS names a corrupt one), resumes the attempts in flight.
   static absl::StatusOr<std::unique_ptr<Coordinator>> Start(CoordinatorOptions options,
                                                             CoordinatorDeps deps);
   virtual ~Coordinator() = default;
