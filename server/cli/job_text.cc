@@ -19,7 +19,7 @@ std::string Joules(int64_t microjoules) {
   const double joules = static_cast<double>(microjoules) * 1e-6;
   if (joules >= 1e6) return absl::StrFormat("%.2f MJ", joules * 1e-6);
   if (joules >= 1e4) return absl::StrFormat("%.2f kJ", joules * 1e-3);
-  return absl::StrFormat(joules < 10 ? "%.2f J" : "%.1f J", joules);
+  return absl::StrFormat("%.*f J", joules < 10 ? 2 : 1, joules);
 }
 
 template <typename Enum>
@@ -58,7 +58,7 @@ std::string MetricText(const v1::RoundSummary& round) {
     parts.push_back(absl::StrFormat("%s %.4g", name, value));
   }
   if (parts.empty()) return "no metric";
-  if (!round.has_evaluation()) parts.push_back("(on clients' own data)");
+  if (!round.has_evaluation()) parts.emplace_back("(on clients' own data)");
   if (!round.reason().empty()) parts.push_back("(" + round.reason() + ")");
   return absl::StrJoin(parts, "  ");
 }

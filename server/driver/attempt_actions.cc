@@ -159,8 +159,8 @@ void JobDriver::Do(const PersistAssignments& action) {
   }
   const int64_t now_ms = NowMs();
   std::vector<StoreWrite> batch;
-  batch.push_back(AppendLog{AttemptBegan{key, attempt_->round.limits(), attempt_->began_ms}});
-  batch.push_back(AppendLog{
+  batch.emplace_back(AppendLog{AttemptBegan{key, attempt_->round.limits(), attempt_->began_ms}});
+  batch.emplace_back(AppendLog{
       ClientsAssigned{key, action.clients, attempt_->inclusion, attempt_->selector_state, now_ms}});
   context_->deps.store->Write(
       std::move(batch), [weak = weak_from_this(), key](absl::Status written) {
