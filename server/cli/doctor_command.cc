@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <iostream>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -52,28 +53,30 @@ const char* VerdictWord(Verdict verdict) {
   return "?";
 }
 
-void CheckOneCertificate(const std::string& dir, const std::string& name, const std::string& ca,
-                         int64_t now_ms, Findings* findings) {
+Finding CheckOneCertificate(const std::string& dir, const std::string& name, const std::string& ca,
+                            const absl::StatusOr<RevocationList>& revoked, int64_t now_ms) {
   const std::string check = "certificate " + name;
   const auto pem = ReadFile(dir + "/" + name + ".pem", kMaxPemBytes);
   const std::string renew =
       absl::StrCat("`fedwatt certs issue --dir ", dir, " --role ROLE --id ", name, " --replace`");
-  if (!pem.ok()) {
-    findings->push_back({check, Verdict::kFailure, std::string(pem.status().message()), renew});
-    return;
-  }
+  if (!pem.ok()) return {check, Verdict::kFailure, std::string(pem.status().message()), renew};
   absl::Status status = CheckCertificate(*pem, ca, now_ms);
   const auto info = ParseCertificate(*pem);
   const auto key = ReadFile(dir + "/" + name + ".key", kMaxPemBytes);
   if (status.ok() && key.ok()) status = CheckKeyMatches(*pem, *key);
   if (!status.ok() || !info.ok()) {
     const absl::Status& bad = status.ok() ? info.status() : status;
-    findings->push_back({check, Verdict::kFailure, std::string(bad.message()), renew});
-    return;
+    return {check, Verdict::kFailure, std::string(bad.message()), renew};
   }
   const std::string until = absl::StrCat("valid until ", UtcTime(info->not_after_ms));
-  const bool soon = info->not_after_ms - now_ms < kExpiresSoonMs;
-  findings->push_back({check, soon ? Verdict::kWarning : Verdict::kOk, until, soon ? renew : ""});
+  if (info->not_after_ms - now_ms < kExpiresSoonMs) {
+    return {check, Verdict::kWarning, until, renew};
+  }
+  if (revoked.ok() && revoked->Contains(*info)) {
+    return {check, Verdict::kWarning, "revoked: a coordinator that reads this folder refuses it",
+            absl::StrCat("issue another identity, or edit ", dir, "/revoked.txt")};
+  }
+  return {check, Verdict::kOk, until, ""};
 }
 
 void CheckCertificates(const Context& context, Findings* findings) {
@@ -96,20 +99,11 @@ void CheckCertificates(const Context& context, Findings* findings) {
   for (const std::string& file : *names) {
     if (!absl::EndsWith(file, ".pem") || file == "ca.pem") continue;
     const std::string name = file.substr(0, file.size() - 4);
-    Findings one;
-    CheckOneCertificate(context.tls_dir, name, *ca, now_ms, &one);
-    const auto pem = ReadFile(context.tls_dir + "/" + file, kMaxPemBytes);
-    const auto info = pem.ok() ? ParseCertificate(*pem) : pem.status();
-    if (one[0].verdict == Verdict::kOk && revoked.ok() && info.ok() && revoked->Contains(*info)) {
-      one[0].verdict = Verdict::kWarning;
-      one[0].detail = "revoked: a coordinator that reads this folder refuses it";
-      one[0].remedy =
-          absl::StrCat("issue another identity, or edit ", context.tls_dir, "/revoked.txt");
-    }
-    if (one[0].verdict == Verdict::kOk) {
+    Finding finding = CheckOneCertificate(context.tls_dir, name, *ca, revoked, now_ms);
+    if (finding.verdict == Verdict::kOk) {
       ++good;  // a folder may hold a fleet's: only those with a finding are listed
     } else {
-      findings->push_back(one[0]);
+      findings->push_back(std::move(finding));
     }
   }
   findings->push_back({"certificates", Verdict::kOk,
