@@ -67,7 +67,8 @@ absl::Status BenchCodec(const Clock& clock, const MachineLimits& limits, Table* 
   const std::vector<float> x(kElements, 0.25f);
   const double bytes = static_cast<double>(kElements) * sizeof(float);
   FW_ASSIGN_OR_RETURN(const std::unique_ptr<Codec> codec, MakeCodec("raw_f32"));
-  const CodecContext context{"bench", 1, "bench/r1/a1/0"};
+  CodecContext context;
+  context.job = "bench";
   absl::Status status;
   std::string encoded;
   const double encode_s = MedianSeconds(clock, kRepetitions, [&] {
@@ -79,9 +80,10 @@ absl::Status BenchCodec(const Clock& clock, const MachineLimits& limits, Table* 
   std::vector<float> block(64 * 1024);
   const std::span<const uint8_t> payload(reinterpret_cast<const uint8_t*>(encoded.data()),
                                          encoded.size());
+  FW_ASSIGN_OR_RETURN(const std::unique_ptr<Decoder> decoder, codec->Open(payload, kElements));
   const double decode_s = MedianSeconds(clock, kRepetitions, [&] {
     for (uint64_t begin = 0; begin < kElements; begin += block.size()) {
-      status.Update(codec->DecodeBlock(payload, kElements, context, begin, block));
+      status.Update(decoder->Read(begin, block));
       KeepMemory(block.data());
     }
   });

@@ -1,7 +1,7 @@
 # Third-party libraries, all from the distribution (deploy/packages.txt).
 #
 # Targets to name in DEPS: absl::*, protobuf::libprotobuf, gRPC::grpc++, gRPC::grpc++_reflection,
-# OpenSSL::SSL, OpenSSL::Crypto, SQLite::SQLite3, PkgConfig::ZSTD, PkgConfig::HWY, CLI11::CLI11,
+# OpenSSL::SSL, OpenSSL::Crypto, SQLite::SQLite3, PkgConfig::ZSTD, PkgConfig::HWY, htscodecs (fedwatt_htscodecs), CLI11::CLI11,
 # tomlplusplus::tomlplusplus, spdlog::spdlog, nlohmann_json::nlohmann_json, GTest::gmock,
 # benchmark::benchmark, fedwatt_proto. LibTorch: call fedwatt_find_torch(), then DEPS libtorch.
 
@@ -17,6 +17,14 @@ find_package(SQLite3 3.37 REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET GLOBAL libzstd)
 pkg_check_modules(HWY REQUIRED IMPORTED_TARGET GLOBAL libhwy)
+
+# Debian's htscodecs has no pkg-config file.
+find_library(HTSCODECS_LIBRARY htscodecs REQUIRED)
+find_path(HTSCODECS_INCLUDE_DIR htscodecs/rANS_static4x16.h REQUIRED)
+add_library(fedwatt_htscodecs INTERFACE)
+target_link_libraries(fedwatt_htscodecs INTERFACE ${HTSCODECS_LIBRARY})
+target_include_directories(fedwatt_htscodecs SYSTEM INTERFACE ${HTSCODECS_INCLUDE_DIR})
+
 find_package(CLI11 CONFIG REQUIRED)
 find_package(tomlplusplus CONFIG REQUIRED)
 find_package(spdlog CONFIG REQUIRED)

@@ -10,6 +10,7 @@
 #include "common/base/mutex.h"
 #include "common/base/status_macros.h"
 #include "common/base/status_util.h"
+#include "common/codec/matrix_shapes.h"
 
 namespace fedwatt {
 namespace {
@@ -51,8 +52,9 @@ absl::Status SyncPath(const std::string& path) {
   return file.Close();
 }
 
-absl::Status EncodeInto(const AssignmentStore& store, const std::string& bundle_path,
-                        std::shared_ptr<const Bundle> bundle, AssignmentRecord* record) {
+absl::Status EncodeInto(const AssignmentStore& store, const std::string& client_id,
+                        const std::string& bundle_path, std::shared_ptr<const Bundle> bundle,
+                        AssignmentRecord* record) {
   const Assignment& assignment = record->assignment;
   if (bundle == nullptr) {
     FW_ASSIGN_OR_RETURN(bundle, Bundle::Open(bundle_path));
@@ -66,7 +68,12 @@ absl::Status EncodeInto(const AssignmentStore& store, const std::string& bundle_
       MakeCodec(assignment.codec.empty() ? std::string(kDefaultCodec) : assignment.codec));
   request.delta_path = store.Path(assignment.id, kDelta);
   request.update_path = store.Path(assignment.id, kUpdate);
-  request.context = {assignment.key.job, assignment.key.round, assignment.id};
+  const std::vector<MatrixShape> matrices = MatricesOf(*request.manifest, request.layout);
+  request.context.job = assignment.key.job;
+  request.context.round = assignment.key.round;
+  request.context.client = client_id;
+  request.context.seed = assignment.plan.seed;
+  request.context.matrices = matrices;
   request.max_abs_delta = assignment.max_abs_delta;
   request.max_bytes = assignment.max_upload_bytes;
   request.sync = store.sync();
@@ -176,10 +183,12 @@ void SessionCore::OnTrained(Worked worked) {
 void SessionCore::Encode(Held* held) {
   RunWork<Worked>(
       [record = held->record, bundle = held->bundle, bundle_path = BlobPath(*held, kBundle),
-       store = store_, clock = deps_.clock, meter = deps_.meter]() mutable -> Worked {
+       store = store_, client_id = options_.client_id, clock = deps_.clock,
+       meter = deps_.meter]() mutable -> Worked {
         PhaseMeter window(meter, clock);
         window.Begin(Phase::kEncode);
-        const absl::Status status = EncodeInto(store, bundle_path, std::move(bundle), &record);
+        const absl::Status status =
+            EncodeInto(store, client_id, bundle_path, std::move(bundle), &record);
         const EnergySample sample = window.End(record.report.update.size);
         AddEnergySample(sample, &record.report.energy);
         record.report.metrics.seconds_by_phase["encode"] +=

@@ -134,7 +134,7 @@ absl::StatusOr<EncodedUpdate> Write(const EncodeRequest& request, const std::str
 
 absl::StatusOr<EncodedUpdate> EncodeKeptUpdate(const EncodeRequest& request, const Codec& codec) {
   static_assert(std::endian::native == std::endian::little, "files are little-endian");
-  const bool identity = codec.name() == kIdentityCodec;
+  const bool identity = codec.spec().name == kIdentityCodec;
   std::string from = request.delta_path;
   if (identity && !FileExists(from)) from = request.update_path;
   FW_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::Open(from));

@@ -56,6 +56,12 @@ inline constexpr size_t kMaxEnergySamples = 64;
 // Capabilities, labels and datasets in one check-in.
 inline constexpr size_t kMaxOffers = 64;
 
+// Steps from a model that a client holds to the one it needs: a longer way is never the smaller.
+inline constexpr size_t kMaxModelSteps = 64;
+
+// Models that a client says it holds.
+inline constexpr size_t kMaxHeldModels = 16;
+
 // A job file or a certificate: people write them, or a tool with their size.
 inline constexpr uint64_t kMaxConfigBytes = 1024 * 1024;
 

@@ -1,10 +1,11 @@
 #include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
 #include "common/base/suggest.h"
 #include "common/codec/codec.h"
 
 namespace fedwatt {
 
-#define CODEC(name, maker) std::unique_ptr<Codec> maker();
+#define CODEC(name, maker) absl::StatusOr<std::unique_ptr<Codec>> maker(const CodecSpec& spec);
 #include "common/codec/builtin.def"
 #undef CODEC
 
@@ -17,13 +18,15 @@ const std::vector<CodecEntry>& BuiltinCodecs() {
   return *entries;
 }
 
-absl::StatusOr<std::unique_ptr<Codec>> MakeCodec(const std::string& name) {
+absl::StatusOr<std::unique_ptr<Codec>> MakeCodec(const std::string& text) {
+  FW_ASSIGN_OR_RETURN(const CodecSpec spec, CodecSpec::Parse(text));
   std::vector<std::string> known;
   for (const CodecEntry& entry : BuiltinCodecs()) {
-    if (entry.name == name) return entry.make();
+    if (entry.name == spec.name) return entry.make(spec);
     known.push_back(entry.name);
   }
-  return absl::NotFoundError(absl::StrCat("unknown codec \"", name, "\"", DidYouMean(name, known)));
+  return absl::NotFoundError(
+      absl::StrCat("unknown codec \"", spec.name, "\"", DidYouMean(spec.name, known)));
 }
 
 }  // namespace fedwatt

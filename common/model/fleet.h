@@ -59,6 +59,17 @@ struct Holding {
   HoldingStage stage = HoldingStage::kWorking;
 };
 
+// What a device measured in its latest work. None: it does not know.
+struct CostEstimate {
+  std::optional<double> up_bytes_per_s;
+  std::optional<double> down_bytes_per_s;
+  std::optional<double> up_joules_per_byte;
+  std::optional<double> down_joules_per_byte;
+  std::optional<double> encode_joules_per_coordinate;
+  std::optional<double> train_joules;  // of an assignment of the job that it worked for last
+  std::optional<double> train_seconds;
+};
+
 struct CheckInRequest {
   uint32_t protocol_min = 1;
   uint32_t protocol_max = 1;
@@ -74,6 +85,8 @@ struct CheckInRequest {
   uint64_t session = 0;
   int64_t client_time_ms = 0;
   Role role = Role::kClient;
+  std::vector<Digest> models;  // flat models that it holds, newest first
+  CostEstimate costs;
 };
 
 // Bytes by value, by address, or by hash alone.
@@ -82,6 +95,13 @@ struct Resource {
   std::string uri;
   Digest sha256{};
   uint64_t size = 0;
+};
+
+// One step on the way to a flat model (common/codec/model_step.h).
+struct ModelStep {
+  Resource payload;
+  Digest base{};    // the flat model that it starts from; all zero: none, it is a whole model
+  Digest result{};  // the flat model that it leads to
 };
 
 enum class AssignmentKind { kTrain = 1, kEvaluate };
@@ -106,6 +126,8 @@ struct Assignment {
   std::string arm;
   uint64_t max_weight = 0;
   double max_abs_delta = 0;
+  std::vector<ModelStep> model_steps;  // a smaller way to `model`; empty: there is none
+  std::string codec_reason;            // why this codec
 };
 
 enum class Outcome { kPending = 1, kCommitted, kRefused, kAbandoned, kWanted, kUnknown };

@@ -126,6 +126,17 @@ absl::Status CheckStop(const JobSpec& spec) {
   return absl::OkStatus();
 }
 
+// The codec's own parameters are checked where codecs are made.
+absl::Status CheckCodec(const JobSpec::CodecChoice& codec) {
+  static const std::vector<std::string> kPolicies = {"fixed", "adaptive"};
+  FW_RETURN_IF_ERROR(CheckId("codec.up", codec.up));
+  FW_RETURN_IF_ERROR(CheckId("codec.down", codec.down));
+  FW_RETURN_IF_ERROR(CheckWord("codec.policy", codec.policy, kPolicies));
+  FW_RETURN_IF_ERROR(CheckReal("codec.max_error", codec.max_error, 1e-6, 10, "0.5"));
+  FW_RETURN_IF_ERROR(CheckReal("codec.upload_share", codec.upload_share, 0.001, 1, "0.25"));
+  return CheckCount("codec.keyframe_bits", codec.keyframe_bits, 4, 16, "8");
+}
+
 absl::Status CheckBounds(const JobSpec::Bounds& b) {
   FW_RETURN_IF_ERROR(CheckReal("bounds.max_abs_delta", b.max_abs_delta, 1e-9, 1e12, "64"));
   FW_RETURN_IF_ERROR(
@@ -147,8 +158,7 @@ absl::Status ValidateJobSpec(const JobSpec& spec) {
   FW_RETURN_IF_ERROR(CheckPlugin("selector", spec.selector, "\"uniform\""));
   FW_RETURN_IF_ERROR(CheckPlugin("strategy", spec.strategy, "\"fedavg\""));
   FW_RETURN_IF_ERROR(CheckPlugin("aggregator", spec.aggregator, "\"mean\""));
-  FW_RETURN_IF_ERROR(CheckToken("codec.up", spec.codec.up, "\"raw_f32\""));
-  FW_RETURN_IF_ERROR(CheckToken("codec.down", spec.codec.down, "\"raw_f32\""));
+  FW_RETURN_IF_ERROR(CheckCodec(spec.codec));
   FW_RETURN_IF_ERROR(ValidatePlan(spec.plan));
   FW_RETURN_IF_ERROR(CheckEvaluation(spec.evaluation));
   FW_RETURN_IF_ERROR(CheckStop(spec));

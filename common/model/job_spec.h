@@ -62,6 +62,10 @@ struct JobSpec {
   struct CodecChoice {
     std::string up = "raw_f32";
     std::string down = "raw_f32";
+    std::string policy = "fixed";  // or "adaptive": `up` is chosen for each client and round
+    double max_error = 1;          // adaptive: the greatest vNMSE of an update
+    double upload_share = 0.25;    // adaptive: of the report deadline that an upload may take
+    uint32_t keyframe_bits = 8;    // of whole models
   } codec;
 
   Plan plan;

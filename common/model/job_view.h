@@ -51,6 +51,7 @@ struct RoundSummary {
   int64_t ended_ms = 0;
   std::map<std::string, double> seconds_by_phase;  // summed over clients
   std::string reason;
+  std::map<std::string, uint32_t> codecs;  // of uploads: how many assignments had each
 };
 
 struct JobView {

@@ -115,6 +115,7 @@ void ToProto(const RoundSummary& summary, v1::RoundSummary* out) {
   out->mutable_seconds_by_phase()->insert(summary.seconds_by_phase.begin(),
                                           summary.seconds_by_phase.end());
   out->set_reason(SafeText(summary.reason, bounds::kMaxReasonLength));
+  out->mutable_codecs()->insert(summary.codecs.begin(), summary.codecs.end());
 }
 
 absl::StatusOr<RoundSummary> FromProto(const v1::RoundSummary& in) {
@@ -141,6 +142,8 @@ absl::StatusOr<RoundSummary> FromProto(const v1::RoundSummary& in) {
   FW_RETURN_IF_ERROR(CheckNamedValues("seconds_by_phase", out.seconds_by_phase, 0));
   FW_RETURN_IF_ERROR(CheckText("reason", in.reason(), bounds::kMaxReasonLength));
   out.reason = in.reason();
+  FW_RETURN_IF_ERROR(CheckCount("number of codecs", in.codecs().size(), 0, bounds::kMaxOffers));
+  out.codecs = {in.codecs().begin(), in.codecs().end()};
   return out;
 }
 

@@ -24,6 +24,7 @@ static_assert(static_cast<int>(Outcome::kPending) == v1::OUTCOME_PENDING &&
 constexpr uint32_t kMaxProtocol = 1000;
 constexpr uint32_t kMaxTelemetryLevel = 100;
 constexpr double kMaxWeightMultiplier = 1e6;
+constexpr double kMaxCost = 1e15;  // of any unit: no device is so fast or so hungry
 
 template <typename Repeated>
 absl::Status NamesFrom(const std::string& key, const Repeated& in, std::vector<std::string>* out) {
@@ -80,6 +81,68 @@ absl::Status AssignmentLimitsFrom(const v1::Assignment& in, Assignment* out) {
       CheckReal("assignment.weight_multiplier", out->weight_multiplier, 0, kMaxWeightMultiplier));
   FW_RETURN_IF_ERROR(CheckCount("assignment.max_weight", out->max_weight, 0, bounds::kMaxWeight));
   return CheckReal("assignment.max_abs_delta", out->max_abs_delta, 0, 1e12);
+}
+
+absl::Status ModelStepsFrom(const v1::Assignment& in, Assignment* out) {
+  FW_RETURN_IF_ERROR(CheckCount("assignment's number of model steps",
+                                static_cast<uint64_t>(in.model_steps_size()), 0,
+                                bounds::kMaxModelSteps));
+  for (const v1::ModelStep& step : in.model_steps()) {
+    ModelStep& to = out->model_steps.emplace_back();
+    FW_ASSIGN_OR_RETURN(to.payload, FromProto(step.payload()));
+    FW_RETURN_IF_ERROR(DigestFrom("base_sha256", step.base_sha256(), &to.base));
+    FW_RETURN_IF_ERROR(DigestFrom("result_sha256", step.result_sha256(), &to.result));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ModelsFrom(const v1::CheckInRequest& in, CheckInRequest* out) {
+  FW_RETURN_IF_ERROR(CheckCount("number of held models", static_cast<uint64_t>(in.models_size()), 0,
+                                bounds::kMaxHeldModels));
+  for (const std::string& model : in.models()) {
+    FW_RETURN_IF_ERROR(DigestFrom("held model", model, &out->models.emplace_back()));
+  }
+  return absl::OkStatus();
+}
+
+void CostsTo(const CostEstimate& costs, v1::CostEstimate* out) {
+  if (costs.up_bytes_per_s) out->set_up_bytes_per_s(*costs.up_bytes_per_s);
+  if (costs.down_bytes_per_s) out->set_down_bytes_per_s(*costs.down_bytes_per_s);
+  if (costs.up_joules_per_byte) out->set_up_joules_per_byte(*costs.up_joules_per_byte);
+  if (costs.down_joules_per_byte) out->set_down_joules_per_byte(*costs.down_joules_per_byte);
+  if (costs.encode_joules_per_coordinate) {
+    out->set_encode_joules_per_coordinate(*costs.encode_joules_per_coordinate);
+  }
+  if (costs.train_joules) out->set_train_joules(*costs.train_joules);
+  if (costs.train_seconds) out->set_train_seconds(*costs.train_seconds);
+}
+
+absl::Status CostFrom(const std::string& name, bool present, double value,
+                      std::optional<double>* out) {
+  if (!present) return absl::OkStatus();
+  FW_RETURN_IF_ERROR(CheckReal(absl::StrCat("costs.", name), value, 0, kMaxCost));
+  *out = value;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<CostEstimate> CostsFrom(const v1::CostEstimate& in) {
+  CostEstimate out;
+  FW_RETURN_IF_ERROR(CostFrom("up_bytes_per_s", in.has_up_bytes_per_s(), in.up_bytes_per_s(),
+                              &out.up_bytes_per_s));
+  FW_RETURN_IF_ERROR(CostFrom("down_bytes_per_s", in.has_down_bytes_per_s(), in.down_bytes_per_s(),
+                              &out.down_bytes_per_s));
+  FW_RETURN_IF_ERROR(CostFrom("up_joules_per_byte", in.has_up_joules_per_byte(),
+                              in.up_joules_per_byte(), &out.up_joules_per_byte));
+  FW_RETURN_IF_ERROR(CostFrom("down_joules_per_byte", in.has_down_joules_per_byte(),
+                              in.down_joules_per_byte(), &out.down_joules_per_byte));
+  FW_RETURN_IF_ERROR(CostFrom("encode_joules_per_coordinate", in.has_encode_joules_per_coordinate(),
+                              in.encode_joules_per_coordinate(),
+                              &out.encode_joules_per_coordinate));
+  FW_RETURN_IF_ERROR(
+      CostFrom("train_joules", in.has_train_joules(), in.train_joules(), &out.train_joules));
+  FW_RETURN_IF_ERROR(
+      CostFrom("train_seconds", in.has_train_seconds(), in.train_seconds(), &out.train_seconds));
+  return out;
 }
 
 }  // namespace
@@ -153,6 +216,8 @@ void ToProto(const CheckInRequest& request, v1::CheckInRequest* out) {
   out->set_session(request.session);
   out->set_client_time_ms(request.client_time_ms);
   out->set_role(RoleName(request.role));
+  for (const Digest& model : request.models) DigestTo(model, out->add_models());
+  CostsTo(request.costs, out->mutable_costs());
 }
 
 absl::StatusOr<CheckInRequest> FromProto(const v1::CheckInRequest& in) {
@@ -177,6 +242,8 @@ absl::StatusOr<CheckInRequest> FromProto(const v1::CheckInRequest& in) {
   out.session = in.session();
   out.client_time_ms = in.client_time_ms();
   FW_RETURN_IF_ERROR(RoleFrom(in.role(), &out.role));
+  FW_RETURN_IF_ERROR(ModelsFrom(in, &out));
+  FW_ASSIGN_OR_RETURN(out.costs, CostsFrom(in.costs()));
   return out;
 }
 
@@ -199,6 +266,13 @@ void ToProto(const Assignment& assignment, v1::Assignment* out) {
   out->set_arm(assignment.arm);
   out->set_max_weight(assignment.max_weight);
   out->set_max_abs_delta(assignment.max_abs_delta);
+  for (const ModelStep& step : assignment.model_steps) {
+    v1::ModelStep* const to = out->add_model_steps();
+    ToProto(step.payload, to->mutable_payload());
+    DigestTo(step.base, to->mutable_base_sha256());
+    DigestTo(step.result, to->mutable_result_sha256());
+  }
+  out->set_codec_reason(SafeText(assignment.codec_reason, bounds::kMaxReasonLength));
 }
 
 absl::StatusOr<Assignment> FromProto(const v1::Assignment& in) {
@@ -224,6 +298,10 @@ absl::StatusOr<Assignment> FromProto(const v1::Assignment& in) {
   FW_RETURN_IF_ERROR(CheckText("assignment.arm", in.arm(), bounds::kMaxNameLength));
   out.arm = in.arm();
   FW_RETURN_IF_ERROR(AssignmentLimitsFrom(in, &out));
+  FW_RETURN_IF_ERROR(ModelStepsFrom(in, &out));
+  FW_RETURN_IF_ERROR(
+      CheckText("assignment.codec_reason", in.codec_reason(), bounds::kMaxReasonLength));
+  out.codec_reason = in.codec_reason();
   return out;
 }
 

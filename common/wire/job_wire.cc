@@ -73,6 +73,24 @@ absl::Status PlanFrom(const v1::Plan& in, Plan* out) {
   return absl::OkStatus();
 }
 
+void CodecTo(const JobSpec::CodecChoice& codec, v1::CodecSpec* out) {
+  out->set_up(codec.up);
+  out->set_down(codec.down);
+  out->set_policy(codec.policy);
+  out->set_max_error(codec.max_error);
+  out->set_upload_share(codec.upload_share);
+  out->set_keyframe_bits(codec.keyframe_bits);
+}
+
+void CodecFrom(const v1::CodecSpec& in, JobSpec::CodecChoice* out) {
+  if (in.has_up()) out->up = in.up();
+  if (in.has_down()) out->down = in.down();
+  if (in.has_policy()) out->policy = in.policy();
+  if (in.has_max_error()) out->max_error = in.max_error();
+  if (in.has_upload_share()) out->upload_share = in.upload_share();
+  if (in.has_keyframe_bits()) out->keyframe_bits = in.keyframe_bits();
+}
+
 void PluginTo(const PluginSpec& plugin, v1::PluginSpec* out) {
   out->set_name(plugin.name);
   out->mutable_params()->insert(plugin.params.begin(), plugin.params.end());
@@ -227,8 +245,7 @@ void ToProto(const JobSpec& spec, v1::JobSpec* out) {
   PluginTo(spec.selector, out->mutable_selector());
   PluginTo(spec.strategy, out->mutable_strategy());
   PluginTo(spec.aggregator, out->mutable_aggregator());
-  out->mutable_codec()->set_up(spec.codec.up);
-  out->mutable_codec()->set_down(spec.codec.down);
+  CodecTo(spec.codec, out->mutable_codec());
   ToProto(spec.plan, out->mutable_plan());
   EndingTo(spec, out);
   out->set_telemetry_level(spec.telemetry_level);
@@ -247,8 +264,7 @@ absl::StatusOr<JobSpec> FromProto(const v1::JobSpec& in) {
   PluginFrom(in.selector(), &spec.selector);
   PluginFrom(in.strategy(), &spec.strategy);
   PluginFrom(in.aggregator(), &spec.aggregator);
-  if (in.codec().has_up()) spec.codec.up = in.codec().up();
-  if (in.codec().has_down()) spec.codec.down = in.codec().down();
+  CodecFrom(in.codec(), &spec.codec);
   FW_RETURN_IF_ERROR(PlanFrom(in.plan(), &spec.plan));
   EndingFrom(in, &spec);
   if (in.has_telemetry_level()) spec.telemetry_level = in.telemetry_level();

@@ -160,8 +160,13 @@ void JobDriver::Do(const PersistAssignments& action) {
   const int64_t now_ms = NowMs();
   std::vector<StoreWrite> batch;
   batch.emplace_back(AppendLog{AttemptBegan{key, attempt_->round.limits(), attempt_->began_ms}});
-  batch.emplace_back(AppendLog{
-      ClientsAssigned{key, action.clients, attempt_->inclusion, attempt_->selector_state, now_ms}});
+  ClientsAssigned assigned;
+  assigned.key = key;
+  assigned.clients = action.clients;
+  assigned.inclusion = attempt_->inclusion;
+  assigned.selector_state = attempt_->selector_state;
+  assigned.now_ms = now_ms;
+  batch.emplace_back(AppendLog{std::move(assigned)});
   context_->deps.store->Write(
       std::move(batch), [weak = weak_from_this(), key](absl::Status written) {
         const auto self = weak.lock();

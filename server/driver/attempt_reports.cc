@@ -264,7 +264,7 @@ void JobDriver::Fold(uint32_t index) {
     absl::Status folded;
     if (auto update = spool->Read(id, sha256); !update.ok()) {
       folded = update.status();
-    } else if (auto view = SpooledUpdateView::Create(setup.get(), update->get(), id, weight, clip);
+    } else if (auto view = SpooledUpdateView::Create(setup.get(), update->get(), weight, clip);
                !view.ok()) {
       folded = view.status();
     } else {

@@ -106,10 +106,8 @@ absl::Status CheckReport(const AttemptFacts& facts, const Report& report) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<double> ValidateUpdate(const JobSetup& setup, const SpooledUpdate& update,
-                                      const std::string& assignment_id) {
-  FW_ASSIGN_OR_RETURN(const auto view,
-                      SpooledUpdateView::Create(&setup, &update, assignment_id, 1, 1));
+absl::StatusOr<double> ValidateUpdate(const JobSetup& setup, const SpooledUpdate& update) {
+  FW_ASSIGN_OR_RETURN(const auto view, SpooledUpdateView::Create(&setup, &update, 1, 1));
   const uint64_t coordinates = setup.layout.coordinates;
   F32Scanner scanner;
   FW_RETURN_IF_ERROR(ForEachBlock(*view, coordinates, [&](uint64_t, std::span<const float> values) {

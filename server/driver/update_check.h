@@ -17,8 +17,7 @@ absl::Status CheckReport(const AttemptFacts& facts, const Report& report);
 
 // The validate pass of law 5, block by block: decodable, finite, within the bounds. The clip factor
 // comes back, 1 when the norm is within its bound. Other codes: reading failed.
-absl::StatusOr<double> ValidateUpdate(const JobSetup& setup, const SpooledUpdate& update,
-                                      const std::string& assignment_id);
+absl::StatusOr<double> ValidateUpdate(const JobSetup& setup, const SpooledUpdate& update);
 
 // Losses and named values of a report go into sums with others': what is not finite or cannot be is
 // left out.

@@ -302,7 +302,7 @@ void UpdateIntake::Check(const DriverContext& context, const Owned& owned, Repor
   const auto validate = [&]() -> absl::StatusOr<double> {
     FW_ASSIGN_OR_RETURN(const std::unique_ptr<SpooledUpdate> update,
                         context.deps.spool->Read(report.assignment_id, report.update.sha256));
-    return ValidateUpdate(*owned.driver->setup(), *update, report.assignment_id);
+    return ValidateUpdate(*owned.driver->setup(), *update);
   };
   absl::Status arrived = upload->Finish();
   absl::StatusOr<double> clip_factor = arrived.ok() ? validate() : arrived;

@@ -5,26 +5,22 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
-#include "server/driver/attempt_board.h"
 
 namespace fedwatt {
 
 absl::StatusOr<std::unique_ptr<SpooledUpdateView>> SpooledUpdateView::Create(
-    const JobSetup* setup, const SpooledUpdate* update, const std::string& assignment_id,
-    uint64_t weight, double clip_factor) {
+    const JobSetup* setup, const SpooledUpdate* update, uint64_t weight, double clip_factor) {
   const uint64_t buffers = setup->layout.buffer_bytes;
   if (update->size() < buffers) {
     return absl::InvalidArgumentError(absl::StrCat("the update has ", update->size(),
                                                    " bytes, fewer than the ", buffers,
                                                    " of the model's buffers"));
   }
-  CodecContext context{setup->id, 0, assignment_id};
-  if (const auto name = ParseAssignmentName(assignment_id)) context.round = name->key.round;
   std::unique_ptr<SpooledUpdateView> view(
-      new SpooledUpdateView(setup, update, std::move(context), weight, clip_factor));
+      new SpooledUpdateView(setup, update, weight, clip_factor));
   view->encoded_bytes_ = update->size() - buffers;
   const uint64_t coordinates = setup->layout.coordinates;
-  view->plain_ = setup->codec->name() == "raw_f32";
+  view->plain_ = setup->codec->spec().name == "raw_f32";
   if (view->plain_) {
     if (view->encoded_bytes_ != coordinates * sizeof(float)) {
       return absl::InvalidArgumentError(
@@ -36,6 +32,7 @@ absl::StatusOr<std::unique_ptr<SpooledUpdateView>> SpooledUpdateView::Create(
   }
   view->encoded_.resize(view->encoded_bytes_);
   FW_RETURN_IF_ERROR(update->ReadAt(0, view->encoded_));
+  FW_ASSIGN_OR_RETURN(view->decoder_, setup->codec->Open(view->encoded_, coordinates));
   return view;
 }
 
@@ -46,7 +43,7 @@ absl::Status SpooledUpdateView::ReadDelta(uint64_t begin, std::span<float> out) 
         absl::StrCat("coordinates ", begin, "+", out.size(), " of ", coordinates));
   }
   if (!plain_) {
-    return setup_->codec->DecodeBlock(encoded_, coordinates, context_, begin, out);
+    return decoder_->Read(begin, out);
   }
   // A plain encoding is the values themselves, little-endian as this machine.
   static_assert(std::endian::native == std::endian::little);

@@ -20,7 +20,6 @@ class SpooledUpdateView final : public UpdateView {
   // INVALID_ARGUMENT: the update is too short for the job's buffers.
   static absl::StatusOr<std::unique_ptr<SpooledUpdateView>> Create(const JobSetup* setup,
                                                                    const SpooledUpdate* update,
-                                                                   const std::string& assignment_id,
                                                                    uint64_t weight,
                                                                    double clip_factor);
 
@@ -30,22 +29,18 @@ class SpooledUpdateView final : public UpdateView {
   absl::StatusOr<std::vector<uint8_t>> ReadBuffers() const override;
 
  private:
-  SpooledUpdateView(const JobSetup* setup, const SpooledUpdate* update, CodecContext context,
-                    uint64_t weight, double clip_factor)
-      : setup_(setup),
-        update_(update),
-        context_(std::move(context)),
-        weight_(weight),
-        clip_factor_(clip_factor) {}
+  SpooledUpdateView(const JobSetup* setup, const SpooledUpdate* update, uint64_t weight,
+                    double clip_factor)
+      : setup_(setup), update_(update), weight_(weight), clip_factor_(clip_factor) {}
 
   const JobSetup* const setup_;
   const SpooledUpdate* const update_;
-  const CodecContext context_;
   const uint64_t weight_;
   const double clip_factor_;
   uint64_t encoded_bytes_ = 0;
   bool plain_ = false;
-  std::vector<uint8_t> encoded_;  // unless plain
+  std::vector<uint8_t> encoded_;      // unless plain
+  std::unique_ptr<Decoder> decoder_;  // of encoded_
 };
 
 }  // namespace fedwatt

@@ -85,6 +85,8 @@ void KindTo(const ClientsAssigned& record, v1::LogRecord* out) {
   kind->mutable_clients()->Add(record.clients.begin(), record.clients.end());
   kind->mutable_inclusion()->Add(record.inclusion.begin(), record.inclusion.end());
   kind->set_selector_state(record.selector_state);
+  kind->mutable_codecs()->Add(record.codecs.begin(), record.codecs.end());
+  kind->mutable_codec_reasons()->Add(record.codec_reasons.begin(), record.codec_reasons.end());
 }
 
 void KindTo(const ReportAccepted& record, v1::LogRecord* out) {
@@ -136,6 +138,8 @@ absl::Status KindFrom(const v1::ClientsAssigned& in, ClientsAssigned* out) {
   out->clients = {in.clients().begin(), in.clients().end()};
   out->inclusion = {in.inclusion().begin(), in.inclusion().end()};
   out->selector_state = in.selector_state();
+  out->codecs = {in.codecs().begin(), in.codecs().end()};
+  out->codec_reasons = {in.codec_reasons().begin(), in.codec_reasons().end()};
   return absl::OkStatus();
 }
 

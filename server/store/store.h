@@ -46,6 +46,8 @@ struct ClientsAssigned {
   std::vector<std::string> clients;  // pseudonyms; position = index of the assignment
   std::vector<double> inclusion;     // may be empty
   std::string selector_state;        // after the selection
+  std::vector<std::string> codecs;   // of uploads, by index; empty: codec.up for all
+  std::vector<std::string> codec_reasons;
   int64_t now_ms = 0;
 };
 struct ReportAccepted {

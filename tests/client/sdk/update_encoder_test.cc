@@ -17,7 +17,8 @@ using ::testing::HasSubstr;
 // Two bytes a coordinate: its float32's upper half.
 class HalfCodec final : public Codec {
  public:
-  std::string name() const override { return "half"; }
+  CodecSpec spec() const override { return {"half", {}}; }
+  CodecQuality quality() const override { return {16, 0}; }
   uint64_t MaxEncodedBytes(uint64_t coordinates) const override { return 2 * coordinates; }
   absl::Status Encode(std::span<const float> values, const CodecContext&,
                       std::string* out) const override {
@@ -28,8 +29,7 @@ class HalfCodec final : public Codec {
     }
     return absl::OkStatus();
   }
-  absl::Status DecodeBlock(std::span<const uint8_t>, uint64_t, const CodecContext&, uint64_t,
-                           std::span<float>) const override {
+  absl::StatusOr<std::unique_ptr<Decoder>> Open(std::span<const uint8_t>, uint64_t) const override {
     return absl::UnimplementedError("not needed");
   }
 };

@@ -11,7 +11,7 @@ TEST(CodecRegistryTest, NamesAreUniqueAndTheCodecsOwn) {
   std::set<std::string> names;
   for (const CodecEntry& entry : BuiltinCodecs()) {
     EXPECT_TRUE(names.insert(entry.name).second) << entry.name;
-    EXPECT_EQ(entry.make()->name(), entry.name);
+    EXPECT_EQ((*MakeCodec(entry.name))->spec().name, entry.name);
   }
   EXPECT_TRUE(names.contains("raw_f32"));
 }

@@ -57,7 +57,7 @@ TEST(JobSpecTest, NamesThingsInPathsAndCertificates) {
       {"selector.name = \"\": must be 1 to 64 letters, digits, '.', '_' or '-', beginning with a "
        "letter or digit; write e.g. name = \"uniform\"",
        [](JobSpec* s) { s->selector.name = ""; }},
-      {"codec.up = \"?\"", [](JobSpec* s) { s->codec.up = "?"; }},
+      {"codec.up = \"a b\"", [](JobSpec* s) { s->codec.up = "a b"; }},
       {"codec.down = \"\"", [](JobSpec* s) { s->codec.down = ""; }},
       {"eligibility.trainer = \"a b\"", [](JobSpec* s) { s->eligibility.trainer = "a b"; }},
   });

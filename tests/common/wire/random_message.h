@@ -46,6 +46,7 @@ class RandomMessage {
       return bytes;
     }
     if (name == "role") return rng_.UniformInt(2) == 0 ? "client" : "evaluator";
+    if (name == "policy") return rng_.UniformInt(2) == 0 ? "fixed" : "adaptive";
     if (name == "where") return rng_.UniformInt(2) == 0 ? "clients" : "evaluator";
     if (name == "mode") return rng_.UniformInt(2) == 0 ? "max" : "min";
     if (name == "warm_start_version") return rng_.UniformInt(2) == 0 ? "best" : "17";
@@ -116,6 +117,11 @@ class RandomMessage {
     }
     if (name == "EvaluationSpec") SetNumber(m, "timeout_s", Number());
     if (name == "BoundsSpec") SetNumber(m, "max_abs_delta", Number());
+    if (name == "CodecSpec") {
+      SetNumber(m, "max_error", 1);
+      SetNumber(m, "upload_share", 1);
+      SetNumber(m, "keyframe_bits", 4 + rng_.UniformInt(12));
+    }
     if (name == "JobSpec") SetNumber(m, "telemetry_level", 2);
     if (name == "BundleHeader") SetNumber(m, "format_version", 1);
     if (name == "TensorSpec") SetNumber(m, "role", 2);

@@ -1,0 +1,44 @@
+#include "common/codec/codec.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+
+namespace fedwatt {
+
+absl::Status Decoder::CheckRange(uint64_t begin, uint64_t count) const {
+  if (begin <= coordinates_ && count <= coordinates_ - begin) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("coordinates ", begin, " to ", begin + count,
+                                                 " of ", coordinates_, " do not exist"));
+}
+
+absl::StatusOr<F32Stats> Decoder::Scan() {
+  constexpr uint64_t kBlock = 64 * 1024;
+  std::vector<float> block(std::min(kBlock, coordinates_));
+  F32Scanner scanner;
+  for (uint64_t begin = 0; begin < coordinates_; begin += block.size()) {
+    const std::span<float> part(block.data(),
+                                std::min<uint64_t>(block.size(), coordinates_ - begin));
+    FW_RETURN_IF_ERROR(Read(begin, part));
+    scanner.Add(part);
+  }
+  return scanner.Stats();
+}
+
+absl::Status CheckEncodable(const std::string& codec, std::span<const float> values,
+                            double max_abs) {
+  const absl::Status status = FindBadF32(values, max_abs, 0);
+  if (status.ok()) return status;
+  return absl::InvalidArgumentError(absl::StrCat(codec, ": ", std::string(status.message())));
+}
+
+absl::StatusOr<std::vector<float>> DecodeAll(const Codec& codec, std::span<const uint8_t> encoded,
+                                             uint64_t coordinates) {
+  FW_ASSIGN_OR_RETURN(const std::unique_ptr<Decoder> decoder, codec.Open(encoded, coordinates));
+  std::vector<float> values(coordinates);
+  FW_RETURN_IF_ERROR(decoder->Read(0, values));
+  return values;
+}
+
+}  // namespace fedwatt
