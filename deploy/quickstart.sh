@@ -7,7 +7,8 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 bin=${FEDWATT_BIN:-$root/build/release/bin}
 data=/usr/share/datasets/fashion-mnist
 
-rounds=10 clients=8 port=0 json=0 dir=$root/build/quickstart examples=600 alpha=0.5
+rounds=10 clients=8 goal=0 port=0 json=0 dir=$root/build/quickstart examples=600 alpha=0.5 seed=1
+sets=()
 usage() {
   cat <<EOF
 Usage: ./dev quickstart [options]
@@ -16,10 +17,13 @@ Trains McMahan's CNN (1.66 M parameters) on Fashion-MNIST with a coordinator and
 machine, over mutual TLS on loopback.
 
   --rounds N      rounds (default $rounds)
-  --clients N     client processes, 1 to 64 (default $clients)
+  --clients N     client processes, 1 to 128 (default $clients)
+  --goal N        of them in each round (default 0: all)
   --port P        the coordinator's port (default: a free one)
   --examples N    of each client (default $examples)
   --alpha A       Dirichlet concentration of the labels; smaller is more skewed (default $alpha)
+  --seed N        of the first model, the partition and the job (default $seed)
+  --set KEY=VALUE any key of the job file (docs/job-file.md), e.g. codec.up=raw_f32; repeatable
   --dir DIR       where certificates, logs and results go (default build/quickstart)
   --json          prints the report as JSON on standard output, and nothing else
   -h, --help      this text
@@ -41,7 +45,12 @@ number() { # option min max; "08" becomes 8, which bash would read as octal
 check_only=0
 while [ $# -gt 0 ]; do
   case $1 in
-    --rounds | --clients | --port | --examples | --alpha | --dir)
+    --set)
+      [[ $# -ge 2 && "$2" == *=* ]] || die "--set needs KEY=VALUE; see --help" 2
+      sets+=(--set "$2")
+      shift 2
+      ;;
+    --rounds | --clients | --goal | --port | --examples | --alpha | --seed | --dir)
       [ $# -ge 2 ] || die "$1 needs a value; see --help" 2
       declare "${1#--}=$2"
       shift 2
@@ -53,7 +62,9 @@ while [ $# -gt 0 ]; do
   esac
 done
 number rounds 1 1000
-number clients 1 64
+number clients 1 128
+number goal 0 "$clients"
+number seed 0 999999999
 number port 0 65535
 number examples 1 60000
 [[ "$alpha" =~ ^[0-9]*\.?[0-9]+$ && "$alpha" =~ [1-9] ]] ||
@@ -102,7 +113,7 @@ for ((i = 0; i < clients; i++)); do
   [ -f "$certs/client-$i.pem" ] ||
     quietly "$bin/fedwatt" certs issue --dir "$certs" --id "client-$i" --days 365
 done
-quietly "$bin/fedwatt-torch" new mcmahan-cnn -o "$dir/model.fwb" --seed 1 --key "$certs/owner.key"
+quietly "$bin/fedwatt-torch" new mcmahan-cnn -o "$dir/model.fwb" --seed "$seed" --key "$certs/owner.key"
 
 say "starting the coordinator and $clients client$([ "$clients" = 1 ] || echo s) (logs in $logs)"
 "$bin/fedwatt-coordinator" --listen "127.0.0.1:$port" --data-dir "$dir/data" --tls-dir "$certs" \
@@ -130,7 +141,7 @@ agent() { # identity, arguments
 }
 for ((i = 0; i < clients; i++)); do
   agent "client-$i" --dataset \
-    "fashion-mnist=idx:$data?partition=dirichlet&alpha=$alpha&clients=$clients&client=$i&examples=$examples&seed=1"
+    "fashion-mnist=idx:$data?partition=dirichlet&alpha=$alpha&clients=$clients&client=$i&examples=$examples&seed=$seed"
 done
 agent evaluator --role evaluator --dataset "fashion-mnist-test=idx:$data?split=test"
 
@@ -147,7 +158,8 @@ check_the_others() {
 
 # Its errors go to a file, because on Ctrl-C it says how to go on watching a job that is gone by then.
 run=("$bin/fedwatt" --tls-dir "$certs" --server "$server" run "$root/deploy/quickstart/job.toml"
-  --bundle "$dir/model.fwb" --set "rounds=$rounds" --set "round.goal=$clients"
+  --bundle "$dir/model.fwb" --set "rounds=$rounds" --set "round.goal=$((goal == 0 ? clients : goal))"
+  --set "seed=$seed" "${sets[@]}"
   --report "$dir/report.json")
 if [ "$json" = 1 ]; then
   "${run[@]}" --json >"$logs/events.jsonl" 2>"$logs/run.err" 9>&- &
