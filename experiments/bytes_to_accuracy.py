@@ -63,13 +63,9 @@ def run_once(args, fleet, settings, seed):
         sys.exit(f'bytes_to_accuracy: `{" ".join(command)}` ended with {done.returncode}; '
                  'run it again to go on where it stopped')
     report = json.loads(done.stdout)
-    job = report.get('job', report)
-    last = [r for r in job['rounds'] if r.get('evaluation')][-1]
-    result = {
-        'bytes_up': int(job['bytesUp' if 'bytesUp' in job else 'bytes_up']),
-        'bytes_down': int(job['bytesDown' if 'bytesDown' in job else 'bytes_down']),
-        'accuracy': float(last['evaluation']['accuracy']),
-    }
+    last = [r for r in report['rounds'] if r.get('evaluation')][-1]
+    result = {'bytes_up': report['bytes_up'], 'bytes_down': report['bytes_down'],
+              'accuracy': last['evaluation']['accuracy']}
     path.write_text(json.dumps(result))
     return result
 
