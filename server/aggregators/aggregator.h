@@ -13,11 +13,12 @@
 #include "common/model/job_spec.h"
 #include "common/model/manifest.h"
 
-// Aggregators fold updates into one. Accumulate* -> CanReport -> Report.
+// Aggregators fold updates into one. (Accumulate | AccumulateMany)* -> CanReport -> Report.
 namespace fedwatt {
 
 // One verified update, readable block by block (from memory or a spool file). Reading it twice
-// gives the same values.
+// gives the same values. Blocks of 2^16 coordinates in rising order, each from a multiple of 2^16,
+// are read fastest: compressed updates are coded in such blocks.
 class UpdateView {
  public:
   virtual ~UpdateView() = default;
@@ -55,6 +56,12 @@ class Aggregator {
   // an error nothing of this update is folded; if even that cannot be kept (it became unreadable
   // half-way), every later call, Report too, returns DATA_LOSS: begin anew.
   virtual absl::Status Accumulate(const UpdateView& update) = 0;
+
+  // Folds each of `updates` as Accumulate would, called for all of them at once; statuses in their
+  // order, and one that fails takes none of the others along. This one calls Accumulate for each.
+  // Worth writing for an aggregator that can fold all of them into a block of its sums while that
+  // block is in the cache. Thread-safe, too.
+  virtual std::vector<absl::Status> AccumulateMany(std::span<const UpdateView* const> updates);
 
   // Adds what `other` (same type and config) has folded, and empties it. Not concurrent with
   // Accumulate. INVALID_ARGUMENT: of another kind. RESOURCE_EXHAUSTED: together more than

@@ -1,8 +1,10 @@
 // `mean`: sum n_i x_i / sum n_i over int64 fixed-point sums (law 5, common/tensor/fixed_point.h);
 // buffers by common/tensor/buffer_accumulator.h.
 //
-// The sums lie in blocks, each behind its own mutex: folds of several updates follow one another
-// from block to block. Memory is 8 bytes a coordinate and one block per fold under way.
+// The sums lie in blocks, each behind its own mutex: passes of several threads follow one another
+// from block to block. A pass folds all its updates into a block before it goes on to the next, so
+// that the sums move through the cache once for all of them. Memory is 8 bytes a coordinate and one
+// block per pass under way.
 //
 // An update is read once: a block is checked, then folded. Should a later block turn out bad or
 // unreadable, the blocks before it are read again and folded with the opposite sign, which undoes
@@ -24,7 +26,8 @@
 namespace fedwatt {
 namespace {
 
-constexpr uint64_t kBlockCoordinates = 32 * 1024;
+// Those of compressed updates: whole ones are decoded in place.
+constexpr uint64_t kBlockCoordinates = 64 * 1024;
 
 struct Block {
   Mutex mutex;
@@ -40,18 +43,30 @@ class Mean final : public Aggregator {
         buffers_(std::move(buffers)) {}
 
   absl::Status Accumulate(const UpdateView& update) override;
+  std::vector<absl::Status> AccumulateMany(std::span<const UpdateView* const> updates) override;
   absl::Status MergeWith(Aggregator&& other) override;
   bool CanReport() const override;
   absl::StatusOr<AggregateResult> Report() && override;
 
  private:
+  // One update of a pass.
+  struct Entry {
+    const UpdateView* update = nullptr;
+    double factor = 0;
+    std::vector<uint8_t> buffers;
+    bool begun = false;  // has a place among max_reports
+    absl::Status status;
+  };
+
   absl::Status CheckHead(const UpdateView& update) const;
-  absl::Status Begin();
-  absl::Status Fold(const UpdateView& update);
+  absl::Status Begin(Entry* entry);
+  absl::Status TakeBuffers(Entry* entry);
+  void FoldBlocks(std::span<Entry> entries);
   absl::Status FoldBlock(const UpdateView& update, size_t block, double factor,
-                         std::vector<float>* scratch);
-  void Undo(const UpdateView& update, size_t blocks, double factor, std::vector<float>* scratch);
-  void Finish(const UpdateView& update, const std::vector<uint8_t>& buffers);
+                         std::span<float> scratch);
+  // Takes the blocks before `blocks` out again.
+  void Undo(const Entry& entry, size_t blocks, std::span<float> scratch);
+  void Finish(std::span<const Entry> entries);
   uint64_t BlockSize(size_t block) const {
     return std::min(kBlockCoordinates, config_.layout.coordinates - block * kBlockCoordinates);
   }
@@ -71,14 +86,21 @@ class Mean final : public Aggregator {
 };
 
 absl::Status Mean::Accumulate(const UpdateView& update) {
-  FW_RETURN_IF_ERROR(CheckHead(update));
-  FW_RETURN_IF_ERROR(Begin());
-  const absl::Status status = Fold(update);
-  if (!status.ok()) {
-    MutexLock lock(&mutex_);
-    --begun_;
+  const UpdateView* const one = &update;
+  return AccumulateMany({&one, 1}).front();
+}
+
+std::vector<absl::Status> Mean::AccumulateMany(std::span<const UpdateView* const> updates) {
+  std::vector<Entry> entries(updates.size());
+  for (size_t i = 0; i < updates.size(); ++i) {
+    entries[i].update = updates[i];
+    entries[i].status = Begin(&entries[i]);
   }
-  return status;
+  FoldBlocks(entries);
+  Finish(entries);
+  std::vector<absl::Status> statuses;
+  for (Entry& entry : entries) statuses.push_back(std::move(entry.status));
+  return statuses;
 }
 
 absl::Status Mean::CheckHead(const UpdateView& update) const {
@@ -94,7 +116,10 @@ absl::Status Mean::CheckHead(const UpdateView& update) const {
   return absl::OkStatus();
 }
 
-absl::Status Mean::Begin() {
+absl::Status Mean::Begin(Entry* entry) {
+  FW_RETURN_IF_ERROR(CheckHead(*entry->update));
+  entry->factor = FoldFactor(entry->update->weight(), entry->update->clip_factor(), scale_);
+  FW_RETURN_IF_ERROR(TakeBuffers(entry));
   MutexLock lock(&mutex_);
   FW_RETURN_IF_ERROR(usable_);
   if (begun_ >= config_.max_reports) {
@@ -102,33 +127,32 @@ absl::Status Mean::Begin() {
         absl::StrCat("the sums have room for ", config_.max_reports, " updates and hold them"));
   }
   ++begun_;
+  entry->begun = true;
   return absl::OkStatus();
 }
 
-absl::Status Mean::Fold(const UpdateView& update) {
-  std::vector<uint8_t> buffers;
-  if (config_.layout.buffer_bytes > 0) {
-    FW_ASSIGN_OR_RETURN(buffers, update.ReadBuffers());
-    MutexLock lock(&mutex_);
-    FW_RETURN_IF_ERROR(buffers_.Validate(buffers));
-  }
-  const double factor = FoldFactor(update.weight(), update.clip_factor(), scale_);
+absl::Status Mean::TakeBuffers(Entry* entry) {
+  if (config_.layout.buffer_bytes == 0) return absl::OkStatus();
+  FW_ASSIGN_OR_RETURN(entry->buffers, entry->update->ReadBuffers());
+  MutexLock lock(&mutex_);
+  return buffers_.Validate(entry->buffers);
+}
+
+void Mean::FoldBlocks(std::span<Entry> entries) {
   std::vector<float> scratch(std::min(kBlockCoordinates, config_.layout.coordinates));
   for (size_t block = 0; block < blocks_.size(); ++block) {
-    const absl::Status status = FoldBlock(update, block, factor, &scratch);
-    if (!status.ok()) {
-      Undo(update, block, factor, &scratch);
-      return status;
+    for (Entry& entry : entries) {
+      if (!entry.status.ok()) continue;
+      entry.status = FoldBlock(*entry.update, block, entry.factor, scratch);
+      if (!entry.status.ok()) Undo(entry, block, scratch);
     }
   }
-  Finish(update, buffers);
-  return absl::OkStatus();
 }
 
 absl::Status Mean::FoldBlock(const UpdateView& update, size_t block, double factor,
-                             std::vector<float>* scratch) {
+                             std::span<float> scratch) {
   const uint64_t begin = block * kBlockCoordinates;
-  const std::span<float> delta(scratch->data(), BlockSize(block));
+  const std::span<float> delta = scratch.first(BlockSize(block));
   FW_RETURN_IF_ERROR(update.ReadDelta(begin, delta));
   F32Scanner scanner;
   scanner.Add(delta);
@@ -143,10 +167,9 @@ absl::Status Mean::FoldBlock(const UpdateView& update, size_t block, double fact
   return absl::OkStatus();
 }
 
-void Mean::Undo(const UpdateView& update, size_t blocks, double factor,
-                std::vector<float>* scratch) {
+void Mean::Undo(const Entry& entry, size_t blocks, std::span<float> scratch) {
   for (size_t block = 0; block < blocks; ++block) {
-    const absl::Status status = FoldBlock(update, block, -factor, scratch);
+    const absl::Status status = FoldBlock(*entry.update, block, -entry.factor, scratch);
     if (status.ok()) continue;
     MutexLock lock(&mutex_);
     usable_ = absl::DataLossError(
@@ -156,11 +179,17 @@ void Mean::Undo(const UpdateView& update, size_t blocks, double factor,
   }
 }
 
-void Mean::Finish(const UpdateView& update, const std::vector<uint8_t>& buffers) {
+void Mean::Finish(std::span<const Entry> entries) {
   MutexLock lock(&mutex_);
-  if (config_.layout.buffer_bytes > 0) buffers_.Add(buffers, update.weight());
-  total_weight_ += update.weight();
-  ++folded_;
+  for (const Entry& entry : entries) {
+    if (!entry.status.ok()) {
+      if (entry.begun) --begun_;
+      continue;
+    }
+    if (config_.layout.buffer_bytes > 0) buffers_.Add(entry.buffers, entry.update->weight());
+    total_weight_ += entry.update->weight();
+    ++folded_;
+  }
 }
 
 absl::Status Mean::MergeWith(Aggregator&& other) {

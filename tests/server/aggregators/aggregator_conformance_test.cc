@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <limits>
 #include <thread>
 
@@ -18,6 +19,12 @@ class AggregatorConformanceTest : public testing::TestWithParam<std::string> {
  protected:
   std::unique_ptr<Aggregator> New(uint32_t max_reports = 16) const {
     return NewAggregator(TestConfig(GetParam(), max_reports));
+  }
+
+  static std::vector<const UpdateView*> Views(const Updates& updates, size_t begin, size_t end) {
+    std::vector<const UpdateView*> views;
+    for (size_t i = begin; i < end; ++i) views.push_back(updates[i].get());
+    return views;
   }
 
   AggregateResult InOrder(const Updates& updates) const {
@@ -105,6 +112,64 @@ TEST_P(AggregatorConformanceTest, ThreadsChangeNoBit) {
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_TRUE(SameBits(Reported(*aggregator), expected));
+}
+
+TEST_P(AggregatorConformanceTest, ManyAtOnceChangeNoBit) {
+  const Updates updates = RandomUpdates(12);
+  const AggregateResult expected = InOrder(updates);
+  for (const size_t batch : {size_t{1}, size_t{5}, size_t{12}}) {
+    const auto aggregator = New();
+    EXPECT_TRUE(aggregator->AccumulateMany({}).empty());
+    for (size_t begin = 0; begin < updates.size(); begin += batch) {
+      const size_t end = std::min(begin + batch, updates.size());
+      const auto statuses = aggregator->AccumulateMany(Views(updates, begin, end));
+      ASSERT_EQ(statuses.size(), end - begin);
+      for (const absl::Status& status : statuses) EXPECT_TRUE(status.ok()) << status;
+    }
+    EXPECT_TRUE(SameBits(Reported(*aggregator), expected)) << "in batches of " << batch;
+  }
+}
+
+TEST_P(AggregatorConformanceTest, ManyAtOnceFromManyThreadsChangeNoBit) {
+  const Updates updates = RandomUpdates(12);
+  const AggregateResult expected = InOrder(updates);
+  const auto aggregator = New();
+  std::vector<std::thread> threads;
+  for (size_t t = 0; t < 4; ++t) {
+    threads.emplace_back([&updates, &aggregator, t] {
+      for (const absl::Status& status :
+           aggregator->AccumulateMany(Views(updates, 3 * t, 3 * t + 3))) {
+        EXPECT_TRUE(status.ok()) << status;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_TRUE(SameBits(Reported(*aggregator), expected));
+}
+
+TEST_P(AggregatorConformanceTest, WhoFailsAmongManyFailsAlone) {
+  const Updates good = RandomUpdates(4);
+  const auto nan = RandomUpdate(9);
+  nan->delta[kCoordinates - 1] = std::numeric_limits<float>::quiet_NaN();
+  const auto heavy = RandomUpdate(9);
+  heavy->declared_weight = 1001;
+  const auto unreadable = RandomUpdate(9);
+  unreadable->reads_before_failure = 2;
+  unreadable->failing_reads = 1;
+  const auto without_buffers = RandomUpdate(9);
+  without_buffers->buffers.clear();
+  const std::vector<const UpdateView*> updates = {
+      good[0].get(), nan.get(),        heavy.get(),           good[1].get(),
+      good[2].get(), unreadable.get(), without_buffers.get(), good[3].get()};
+  const auto aggregator = New();
+  const std::vector<absl::Status> statuses = aggregator->AccumulateMany(updates);
+  std::vector<absl::StatusCode> codes;
+  for (const absl::Status& status : statuses) codes.push_back(status.code());
+  const auto ok = absl::StatusCode::kOk;
+  const auto invalid = absl::StatusCode::kInvalidArgument;
+  EXPECT_EQ(codes, (std::vector<absl::StatusCode>{ok, invalid, invalid, ok, ok,
+                                                  absl::StatusCode::kUnavailable, invalid, ok}));
+  EXPECT_TRUE(SameBits(Reported(*aggregator), InOrder(good)));
 }
 
 TEST_P(AggregatorConformanceTest, HowPartialSumsAreMergedChangesNoBit) {
@@ -260,7 +325,7 @@ TEST_P(AggregatorConformanceTest, AModelWithoutBuffersNeedsNone) {
   update->buffers.clear();
   ASSERT_TRUE(aggregator->Accumulate(*update).ok());
   const AggregateResult result = Reported(*aggregator);
-  EXPECT_EQ(result.mean_delta.size(), 99'991u);
+  EXPECT_EQ(result.mean_delta.size(), 199'991u);
   EXPECT_TRUE(result.buffers.empty());
 }
 

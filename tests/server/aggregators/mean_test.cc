@@ -1,6 +1,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "common/tensor/fixed_point.h"
 #include "tests/server/aggregators/memory_update.h"
 
@@ -58,14 +61,47 @@ TEST(MeanTest, ReadsAnUpdateOnceUnlessItIsBad) {
   const auto aggregator = NewAggregator(TestConfig("mean"));
   const auto update = RandomUpdate(1);
   ASSERT_TRUE(aggregator->Accumulate(*update).ok());
-  EXPECT_EQ(update->reads, 4) << "blocks of 32 Ki coordinates";
+  EXPECT_EQ(update->reads, 4) << "blocks of 64 Ki coordinates";
+}
+
+// Notes each read of its block in a journal that it shares with others.
+struct JournalledUpdate final : UpdateView {
+  JournalledUpdate(int name, std::vector<std::pair<uint64_t, int>>* journal)
+      : name(name), journal(journal) {}
+  uint64_t weight() const override { return 1; }
+  double clip_factor() const override { return 1; }
+  absl::Status ReadDelta(uint64_t begin, std::span<float> out) const override {
+    journal->emplace_back(begin, name);
+    std::fill(out.begin(), out.end(), 0.5f);
+    return absl::OkStatus();
+  }
+  absl::StatusOr<std::vector<uint8_t>> ReadBuffers() const override {
+    return BatchNormBuffers(0, 0, 0);
+  }
+  const int name;
+  std::vector<std::pair<uint64_t, int>>* const journal;
+};
+
+TEST(MeanTest, ManyUpdatesAreFoldedBlockByBlock) {
+  std::vector<std::pair<uint64_t, int>> journal;
+  const JournalledUpdate a(0, &journal);
+  const JournalledUpdate b(1, &journal);
+  const JournalledUpdate c(2, &journal);
+  const std::vector<const UpdateView*> updates = {&a, &b, &c};
+  const auto aggregator = NewAggregator(TestConfig("mean"));
+  for (const absl::Status& status : aggregator->AccumulateMany(updates)) {
+    ASSERT_TRUE(status.ok()) << status;
+  }
+  ASSERT_EQ(journal.size(), 4u * updates.size());
+  EXPECT_TRUE(std::is_sorted(journal.begin(), journal.end()))
+      << "the sums' blocks pass once, for all updates together";
 }
 
 TEST(MeanTest, ABadValueIsNamedByItsPlaceInTheWholeUpdate) {
   const auto update = RandomUpdate(1);
-  update->delta[77'777] = 5;
+  update->delta[177'777] = 5;
   const absl::Status status = NewAggregator(TestConfig("mean"))->Accumulate(*update);
-  EXPECT_THAT(std::string(status.message()), HasSubstr("coordinate 77777 is 5"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("coordinate 177777 is 5"));
 }
 
 TEST(MeanTest, BoundsThatLeaveNoPrecisionAreRefusedSayingWhatToLower) {

@@ -39,7 +39,7 @@ struct MemoryUpdate final : UpdateView {
   absl::StatusOr<std::vector<uint8_t>> ReadBuffers() const override { return buffers; }
 };
 
-constexpr uint64_t kCoordinates = 100'000;  // some blocks and a rest
+constexpr uint64_t kCoordinates = 200'000;  // some blocks and a rest
 constexpr size_t kBufferBytes = 2 * sizeof(float) + sizeof(int64_t);
 
 inline std::vector<uint8_t> BatchNormBuffers(float mean, float variance, int64_t count) {
@@ -53,7 +53,7 @@ inline std::vector<uint8_t> BatchNormBuffers(float mean, float variance, int64_t
 inline AggregatorConfig TestConfig(const std::string& name, uint32_t max_reports = 16) {
   AggregatorConfig config;
   config.manifest = *Manifest::Create({
-      {"weight", DType::kF32, {99'991}, TensorRole::kTrainable},
+      {"weight", DType::kF32, {199'991}, TensorRole::kTrainable},
       {"bn.running", DType::kF32, {2}, TensorRole::kBuffer},
       {"bn.count", DType::kI64, {}, TensorRole::kBuffer},
       {"bias", DType::kF32, {9}, TensorRole::kTrainable},
