@@ -1,6 +1,7 @@
 #include "common/codec/codec.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
@@ -28,9 +29,18 @@ absl::StatusOr<F32Stats> Decoder::Scan() {
 
 absl::Status CheckEncodable(const std::string& codec, std::span<const float> values,
                             double max_abs) {
-  const absl::Status status = FindBadF32(values, max_abs, 0);
-  if (status.ok()) return status;
-  return absl::InvalidArgumentError(absl::StrCat(codec, ": ", std::string(status.message())));
+  F32Scanner scanner;
+  scanner.Add(values);
+  const F32Stats stats = scanner.Stats();
+  if (stats.finite && stats.max_abs <= max_abs) return absl::OkStatus();
+  uint64_t bad = 0;
+  while (std::isfinite(values[bad]) && std::fabs(values[bad]) <= max_abs) ++bad;
+  return absl::InvalidArgumentError(
+      absl::StrCat(codec, ": coordinate ", bad, " is ", values[bad],
+                   std::isfinite(values[bad]) ? absl::StrCat(": beyond +-", max_abs,
+                                                             ", the most that this codec can "
+                                                             "carry; choose another one")
+                                              : std::string(": must be finite")));
 }
 
 absl::StatusOr<std::vector<float>> DecodeAll(const Codec& codec, std::span<const uint8_t> encoded,
