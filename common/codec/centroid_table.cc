@@ -1,6 +1,7 @@
 #include "common/codec/centroid_table.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <limits>
 
@@ -62,9 +63,10 @@ CentroidQuantizer::CentroidQuantizer(int bits) : bits_(bits) {
   const std::vector<float> centroids = AllCentroids(bits);
   for (size_t i = 0; i + 1 < centroids.size(); ++i) {
     const float threshold = (centroids[i] + centroids[i + 1]) / 2;
-    const size_t cell = CellOf(threshold);
-    cells_[cell].threshold = threshold;
-    for (size_t above = cell + 1; above < kCells; ++above) ++cells_[above].below;
+    cells_[CellOf(threshold)].threshold = threshold;
+  }
+  for (size_t i = 1; i < kCells; ++i) {
+    cells_[i].below = cells_[i - 1].below + (std::isfinite(cells_[i - 1].threshold) ? 1 : 0);
   }
 }
 

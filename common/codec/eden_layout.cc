@@ -7,6 +7,7 @@ namespace fedwatt {
 namespace {
 
 constexpr size_t kLeastWholePiece = 256;
+constexpr size_t kLeastPadded = 64;
 
 }  // namespace
 
@@ -21,7 +22,7 @@ EdenSlot EdenSlotAt(uint64_t coordinates, uint64_t slot) {
   while (left > 0) {
     const bool whole = left >= kLeastWholePiece;
     const size_t size = whole ? std::bit_floor(left) : left;
-    const size_t padded = whole ? size : std::max(kMinRotation, std::bit_ceil(left));
+    const size_t padded = whole ? size : std::max(kLeastPadded, std::bit_ceil(left));
     // A slot before the last has one piece, so pieces and slots count alike up to here.
     result.pieces[result.count] = {slot + result.count, first + result.symbols, size, padded,
                                    result.symbols};

@@ -3,7 +3,8 @@
 // How `eden` cuts a vector into pieces that are rotated each by itself.
 //
 // Slots of 65536 coordinates; each is one piece, but the last, when it is not full: powers of two
-// from the largest down to 256, then what is left, padded with zeros to a power of two, 16 or more.
+// from the largest down to 256, then what is left, padded with zeros to a power of two, 64 or more.
+// (Fewer coordinates cannot be turned so that the decoded vector is unbiased.)
 
 #include <array>
 #include <cstddef>
