@@ -32,7 +32,7 @@ HWY_INLINE double SumInLanes(size_t n, const Term& term) {
     const size_t end = std::min(n, begin + kChunk);
     V partial[kParts];
     HWY_UNROLL(16)
-    for (size_t p = 0; p < kParts; ++p) partial[p] = hn::Zero(d);
+    for (V& part : partial) part = hn::Zero(d);
     for (size_t i = begin; i < end; i += kSumLanes) {
       HWY_UNROLL(16)
       for (size_t p = 0; p < kParts; ++p) {

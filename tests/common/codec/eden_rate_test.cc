@@ -20,7 +20,8 @@ TEST(UniformRateTest, StepsAndErrorsAreThoseOfTheory) {
 
 TEST(UniformRateTest, EveryRateHasItsStep) {
   double last = 1e9;
-  for (double bits = 0.5; bits <= 8; bits += 0.125) {
+  for (int eighths = 4; eighths <= 64; ++eighths) {
+    const double bits = eighths / 8.0;
     const double step = UniformStepFor(bits);
     EXPECT_LT(step, last);
     EXPECT_NEAR(RateOfUniformStep(step).entropy_bits, bits, 5e-4) << bits;

@@ -105,7 +105,7 @@ std::vector<float> StudentT(size_t n) {
   return x;
 }
 
-std::vector<float> Spikes(size_t n, std::vector<size_t> at) {
+std::vector<float> Spikes(size_t n, const std::vector<size_t>& at) {
   std::vector<float> x(n);
   for (const size_t i : at) x[i] = 3;
   return x;
