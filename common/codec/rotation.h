@@ -33,7 +33,8 @@ class Rotation {
  public:
   explicit Rotation(const RotationSeed& seed) : seed_(seed) {}
 
-  // out = d R in, equally long, may be the same. Values up to 2^80 stay finite.
+  // out = d R in, equally long, may be the same. Values up to 2^80 stay finite. Spans need no
+  // alignment, but are a third faster when they begin at a multiple of 32 bytes.
   void Forward(uint64_t piece, std::span<const float> in, std::span<float> out);
 
   // x = scale d R^-1 x. A scale of 1 / d gives the inverse.

@@ -51,7 +51,8 @@ void Signs(uint64_t key, uint64_t stream, uint64_t first_block, uint32_t* words,
 
 #else
 
-// 256 bits: with 512, adjacent lanes would need more shuffles than the wider sums save.
+// 256 bits: with 512, adjacent lanes would need more shuffles than the wider sums save, and
+// callers' buffers, seldom aligned to 64 bytes, would split every load.
 using D = hn::CappedTag<float, 8>;
 using DI = hn::Rebind<uint32_t, D>;
 using V = hn::Vec<D>;
