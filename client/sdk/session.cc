@@ -141,7 +141,8 @@ SessionCore::SessionCore(SessionOptions options, SessionDeps deps, FileLock lock
                                         .client = options_.client_id,
                                         .purpose = "retry-jitter",
                                         .seed = session_number}),
-      meter_(deps_.meter, deps_.clock) {}
+      meter_(deps_.meter, deps_.clock),
+      costs_(CostLog::Load(absl::StrCat(options_.state_dir, "/costs"))) {}
 
 absl::Status SessionCore::Load() {
   FW_ASSIGN_OR_RETURN(std::vector<AssignmentRecord> records, store_.LoadAll(&problems_));
@@ -212,6 +213,8 @@ void SessionCore::Proceed(Held* held) {
                                                 .trainer = deps_.trainer->name(),
                                                 .datasets = &options_.datasets});
   if (!fits.ok()) return FailAndGoOn(held, ReportStatus::kFailed, StatusText(fits));
+  const absl::Status codec = CheckCodec(held->record.assignment);
+  if (!codec.ok()) return FailAndGoOn(held, ReportStatus::kFailed, StatusText(codec));
   Fetch(held);
 }
 
@@ -231,7 +234,7 @@ CheckInRequest SessionCore::MakeCheckIn(int64_t max_wait_ms) const {
   request.capabilities.codecs = options_.codecs;
   request.capabilities.memory_bytes = options_.memory_bytes;
   request.capabilities.labels = options_.labels;
-  request.capabilities.keeps_state = true;
+  request.capabilities.keeps_state = options_.keeps_state;
   request.capabilities.device_class = options_.device_class;
   for (const OfferedDataset& dataset : options_.datasets) request.datasets.push_back(dataset.ref);
   for (const auto& [id, held] : held_) {
@@ -245,11 +248,14 @@ CheckInRequest SessionCore::MakeCheckIn(int64_t max_wait_ms) const {
   request.session = session_number_;
   request.client_time_ms = deps_.clock->NowMs();
   request.role = options_.role;
+  request.costs = costs_.Estimate(options_.stated_costs);
   return request;
 }
 
 void SessionCore::CheckIn(int64_t max_wait_ms) {
   active_.clear();
+  const absl::Status saved = costs_.Save();
+  if (!saved.ok()) EmitProblem(absl::StrCat("cannot keep the costs: ", StatusText(saved)));
   check_in_us_ = deps_.clock->MonotonicUs();
   deps_.transport->CheckIn(MakeCheckIn(max_wait_ms), Reply(&SessionCore::OnCheckIn));
 }
@@ -398,6 +404,19 @@ void SessionCore::EmitProblem(const std::string& text) const {
   SessionEvent event{SessionEventKind::kProblem};
   event.text = text;
   Emit(std::move(event));
+}
+
+void SessionCore::BeginTransfer(Phase phase) {
+  transfer_us_ = deps_.clock->MonotonicUs();
+  meter_.Begin(phase);
+  metering_ = true;
+}
+
+EnergySample SessionCore::EndTransfer(uint64_t bytes, bool complete) {
+  metering_ = false;
+  const EnergySample sample = meter_.End(bytes);
+  if (complete) costs_.AddTransfer(sample, deps_.clock->MonotonicUs() - transfer_us_);
+  return sample;
 }
 
 void SessionCore::Save(const Held& held) {

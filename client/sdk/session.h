@@ -49,6 +49,9 @@
 // measured cost of earlier, cut-off sendings of the same assignment, and an estimate for the bytes
 // still to go (UploadEnergyEstimate). `metrics.bytes_up` counts both likewise.
 //
+// Costs. What transfers, encoding and training took is told to the coordinator at check-in, as far
+// as it was measured or stated (cost_log.h).
+//
 // weight_multiplier is the coordinator's to apply; the weight reported is the plan's (examples, or
 // 1 when uniform), at most assignment.max_weight.
 namespace fedwatt {
@@ -118,6 +121,11 @@ struct SessionOptions {
   std::vector<std::string> codecs;  // empty: all that are built in
   std::vector<OfferedDataset> datasets;
   uint32_t telemetry_level = 1;
+  // Between assignments: residuals of error feedback. A client that does not is refused work with
+  // codecs that need them.
+  bool keeps_state = true;
+  // What is known of this device's link and is not to be measured (cost_log.h).
+  CostEstimate stated_costs;
   std::vector<PublicKey> trusted_keys;
 
   int64_t long_poll_ms = 20'000;  // shorter than NAT time-outs

@@ -15,6 +15,7 @@
 #include "client/sdk/assignment_store.h"
 #include "client/sdk/backoff.h"
 #include "client/sdk/blob_cache.h"
+#include "client/sdk/cost_log.h"
 #include "client/sdk/energy_log.h"
 #include "client/sdk/session.h"
 #include "common/base/file.h"
@@ -67,6 +68,10 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
     absl::Status status;   // of the work
     absl::Status journal;  // of writing it down
     AssignmentRecord record;
+    EnergySample sample;
+    int64_t duration_us = 0;
+    uint64_t coordinates = 0;  // encoded
+    std::string problem;       // that could be gone round
   };
 
   // Wraps `method` as a callback for any thread. It runs on the executor, unless this session was
@@ -106,6 +111,9 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   void Emit(SessionEvent event) const;
   void EmitFor(SessionEventKind kind, const Held& held, const std::string& text = "") const;
   void EmitProblem(const std::string& text) const;
+  void BeginTransfer(Phase phase);
+  // `complete`: of a transfer that broke the time says nothing about the link.
+  EnergySample EndTransfer(uint64_t bytes, bool complete);
   // Writes the record down; a failure is reported and survived.
   void Save(const Held& held);
 
@@ -126,6 +134,8 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   std::string BlobPath(const Held& held, Blob blob) const;
 
   // session_train.cc
+  // Of an assignment to train: that its codec is known here and can be used.
+  absl::Status CheckCodec(const Assignment& assignment) const;
   void Train(Held* held);
   void OnTrained(Worked worked);
   void Encode(Held* held);
@@ -156,6 +166,8 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   Backoff backoff_;
   PhaseMeter meter_;  // of transfers
   UploadEnergyEstimate upload_estimate_;
+  CostLog costs_;
+  int64_t transfer_us_ = 0;  // when the one under way began
 
   std::map<std::string, Held> held_;
   std::vector<std::string> problems_;  // of loading
@@ -185,5 +197,10 @@ bool IsDenied(const absl::Status& status);
 bool IsTransient(const absl::Status& status);
 
 inline constexpr uint32_t kMaxFailures = 5;
+
+// Files of an assignment's folder.
+inline constexpr char kDelta[] = "delta";
+inline constexpr char kUpdate[] = "update";
+inline constexpr char kResidual[] = "residual";  // error feedback, until the outcome is known
 
 }  // namespace fedwatt

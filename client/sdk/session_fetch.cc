@@ -158,8 +158,7 @@ absl::Status SessionCore::StartDownload(Held* held, Blob blob) {
   event.assignment = &assignment;
   Emit(event);
   fetching_ = blob;
-  meter_.Begin(Phase::kDownload);
-  metering_ = true;
+  BeginTransfer(Phase::kDownload);
   deps_.transport->Download(resource.sha256, offset, path, Reply(&SessionCore::OnDownload));
   return absl::OkStatus();
 }
@@ -176,8 +175,7 @@ void SessionCore::CountUnmetered(Phase phase, uint64_t bytes, Report* report) {
 
 void SessionCore::OnDownload(ClientTransport::DownloadResult result) {
   Held* const held = Active();
-  metering_ = false;
-  const EnergySample sample = meter_.End(result.received);
+  const EnergySample sample = EndTransfer(result.received, result.status.ok());
   if (held == nullptr) return Next();
   Report& report = held->record.report;
   AddEnergySample(sample, &report.energy);

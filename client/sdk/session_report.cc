@@ -1,6 +1,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "client/sdk/error_feedback.h"
 #include "client/sdk/session_core.h"
 #include "common/base/bounds.h"
 #include "common/base/status_util.h"
@@ -8,7 +9,6 @@
 namespace fedwatt {
 namespace {
 
-constexpr char kUpdate[] = "update";
 constexpr int64_t kResendMs = 1000;
 
 bool TravelsInline(const Report& report) { return report.update.size <= bounds::kMaxInlineBytes; }
@@ -48,8 +48,7 @@ void SessionCore::Send(Held* held) {
     report.update.inline_data = *std::move(bytes);
   }
   sending_bytes_ = report.update.size;
-  meter_.Begin(Phase::kUpload);
-  metering_ = true;
+  BeginTransfer(Phase::kUpload);
   deps_.transport->SubmitReport(report, Reply(&SessionCore::OnReport));
 }
 
@@ -82,8 +81,7 @@ void SessionCore::OnUploadOffset(absl::StatusOr<UploadOffset> offset) {
   event.bytes = from;
   event.total_bytes = size;
   Emit(event);
-  meter_.Begin(Phase::kUpload);
-  metering_ = true;
+  BeginTransfer(Phase::kUpload);
   deps_.transport->Upload(MakeReport(*held, from), from, store_.Path(active_, kUpdate),
                           Reply(&SessionCore::OnUpload));
 }
@@ -99,8 +97,7 @@ void SessionCore::OnReport(absl::StatusOr<ReportReply> reply) {
 }
 
 void SessionCore::Sent(uint64_t bytes, absl::StatusOr<ReportReply> reply) {
-  metering_ = false;
-  const EnergySample sample = meter_.End(bytes);
+  const EnergySample sample = EndTransfer(bytes, reply.ok());
   Held* const held = Active();
   if (held == nullptr) return Next();
   Report& kept = held->record.report;
@@ -160,6 +157,11 @@ bool SessionCore::ApplyOutcome(Held* held, Outcome outcome, const std::string& r
   const Held gone = std::move(*held);
   const std::string id = gone.record.assignment.id;
   held_.erase(id);
+  if (outcome == Outcome::kCommitted) {
+    const absl::Status residual =
+        CommitResidual(options_.state_dir, store_.Path(id, kResidual), store_.sync());
+    if (!residual.ok()) EmitProblem(absl::StrCat("error feedback: ", StatusText(residual)));
+  }
   const absl::Status removed = store_.Remove(id);
   if (!removed.ok()) EmitProblem(StatusText(removed));
   SessionEvent event{SessionEventKind::kResolved};

@@ -15,8 +15,6 @@
 namespace fedwatt {
 namespace {
 
-constexpr char kDelta[] = "delta";
-constexpr char kUpdate[] = "update";
 constexpr char kDefaultCodec[] = "raw_f32";
 
 // The result of the trainer becomes part of the record.
@@ -52,36 +50,57 @@ absl::Status SyncPath(const std::string& path) {
   return file.Close();
 }
 
-absl::Status EncodeInto(const AssignmentStore& store, const std::string& client_id,
-                        const std::string& bundle_path, std::shared_ptr<const Bundle> bundle,
-                        AssignmentRecord* record) {
+absl::StatusOr<std::unique_ptr<Codec>> CodecOf(const Assignment& assignment) {
+  return MakeCodec(assignment.codec.empty() ? std::string(kDefaultCodec) : assignment.codec);
+}
+
+struct EncodeWork {
+  AssignmentStore store;
+  std::string state_dir;
+  std::string client_id;
+  bool keeps_state;
+  std::string bundle_path;
+  std::shared_ptr<const Bundle> bundle;  // null: to be opened
+};
+
+struct Encoded {
+  uint64_t coordinates = 0;
+  std::string problem;
+};
+
+absl::StatusOr<Encoded> EncodeInto(EncodeWork work, AssignmentRecord* record) {
   const Assignment& assignment = record->assignment;
+  const AssignmentStore& store = work.store;
+  std::shared_ptr<const Bundle> bundle = std::move(work.bundle);
   if (bundle == nullptr) {
-    FW_ASSIGN_OR_RETURN(bundle, Bundle::Open(bundle_path));
+    FW_ASSIGN_OR_RETURN(bundle, Bundle::Open(work.bundle_path));
   }
   EncodeRequest request;
   request.manifest = &bundle->header().manifest;
   FW_ASSIGN_OR_RETURN(request.layout, MakeUpdateLayout(*request.manifest, assignment.plan.frozen,
                                                        assignment.plan.buffers));
-  FW_ASSIGN_OR_RETURN(
-      const std::unique_ptr<Codec> codec,
-      MakeCodec(assignment.codec.empty() ? std::string(kDefaultCodec) : assignment.codec));
+  FW_ASSIGN_OR_RETURN(const std::unique_ptr<Codec> codec, CodecOf(assignment));
   request.delta_path = store.Path(assignment.id, kDelta);
   request.update_path = store.Path(assignment.id, kUpdate);
   const std::vector<MatrixShape> matrices = MatricesOf(*request.manifest, request.layout);
   request.context.job = assignment.key.job;
   request.context.round = assignment.key.round;
-  request.context.client = client_id;
+  request.context.client = work.client_id;
   request.context.seed = assignment.plan.seed;
   request.context.matrices = matrices;
   request.max_abs_delta = assignment.max_abs_delta;
   request.max_bytes = assignment.max_upload_bytes;
   request.sync = store.sync();
-  FW_ASSIGN_OR_RETURN(const EncodedUpdate update, EncodeKeptUpdate(request, *codec));
+  if (work.keeps_state && codec->needs_error_feedback()) {
+    const ResidualKey key{assignment.key.job, bundle->header_sha256(), request.layout.coordinates};
+    request.feedback = {key, ResidualPath(work.state_dir, key),
+                        store.Path(assignment.id, kResidual), store.sync()};
+  }
+  FW_ASSIGN_OR_RETURN(EncodedUpdate update, EncodeKeptUpdate(request, *codec));
   record->report.update.sha256 = update.sha256;
   record->report.update.size = update.bytes;
   record->stage = WorkStage::kReady;
-  return absl::OkStatus();
+  return Encoded{request.layout.coordinates, std::move(update.problem)};
 }
 
 }  // namespace
@@ -115,6 +134,12 @@ std::function<void(const TrainProgress&)> SessionCore::ProgressSink(
   };
 }
 
+absl::Status SessionCore::CheckCodec(const Assignment& assignment) const {
+  if (assignment.kind != AssignmentKind::kTrain) return absl::OkStatus();
+  FW_ASSIGN_OR_RETURN(const std::unique_ptr<Codec> codec, CodecOf(assignment));
+  return CheckStateful(*codec, options_.keeps_state);
+}
+
 void SessionCore::Train(Held* held) {
   const Assignment& assignment = held->record.assignment;
   EmitFor(SessionEventKind::kTraining, *held, held->bundle->header().name);
@@ -140,10 +165,12 @@ void SessionCore::Train(Held* held) {
        trainer = deps_.trainer, cancel = training_cancel_,
        progress = ProgressSink(assignment.id)]() mutable -> Worked {
         const bool train = request.kind == AssignmentKind::kTrain;
+        const int64_t begin_us = clock->MonotonicUs();
         PhaseMeter window(meter, clock);
         window.Begin(train ? Phase::kTrain : Phase::kEvaluate);
         absl::StatusOr<TrainResult> result = trainer->Run(request, *cancel, progress);
         const EnergySample sample = window.End(0);
+        const int64_t duration_us = clock->MonotonicUs() - begin_us;
         AddEnergySample(sample, &record.report.energy);
         absl::Status status = result.status();
         if (status.ok()) {
@@ -156,7 +183,11 @@ void SessionCore::Train(Held* held) {
         }
         // Also after an error: the energy was spent.
         absl::Status journal = store.Put(record);
-        return {status, journal, std::move(record)};
+        return {.status = status,
+                .journal = journal,
+                .record = std::move(record),
+                .sample = sample,
+                .duration_us = duration_us};
       },
       &SessionCore::OnTrained);
 }
@@ -170,6 +201,9 @@ void SessionCore::OnTrained(Worked worked) {
   if (!worked.journal.ok()) Save(*held);
   if (worked.status.ok()) {
     cancel_reason_.clear();
+    if (held->record.assignment.kind == AssignmentKind::kTrain) {
+      costs_.SetTraining(worked.sample, worked.duration_us);
+    }
     EmitFor(SessionEventKind::kTrained, *held);
     held->update_trusted = true;
     return stopping_ || held->record.stage == WorkStage::kReady ? Next() : Encode(held);
@@ -181,21 +215,31 @@ void SessionCore::OnTrained(Worked worked) {
 }
 
 void SessionCore::Encode(Held* held) {
+  EncodeWork work{store_,
+                  options_.state_dir,
+                  options_.client_id,
+                  options_.keeps_state,
+                  BlobPath(*held, kBundle),
+                  held->bundle};
   RunWork<Worked>(
-      [record = held->record, bundle = held->bundle, bundle_path = BlobPath(*held, kBundle),
-       store = store_, client_id = options_.client_id, clock = deps_.clock,
+      [record = held->record, work = std::move(work), store = store_, clock = deps_.clock,
        meter = deps_.meter]() mutable -> Worked {
         PhaseMeter window(meter, clock);
         window.Begin(Phase::kEncode);
-        const absl::Status status =
-            EncodeInto(store, client_id, bundle_path, std::move(bundle), &record);
+        absl::StatusOr<Encoded> encoded = EncodeInto(std::move(work), &record);
         const EnergySample sample = window.End(record.report.update.size);
         AddEnergySample(sample, &record.report.energy);
         record.report.metrics.seconds_by_phase["encode"] +=
             static_cast<double>(sample.duration_us) * 1e-6;
         absl::Status journal = store.Put(record);
-        if (status.ok()) (void)RemoveIfExists(store.Path(record.assignment.id, kDelta));
-        return {status, journal, std::move(record)};
+        Worked worked{.status = encoded.status(), .journal = journal, .sample = sample};
+        if (encoded.ok()) {
+          (void)RemoveIfExists(store.Path(record.assignment.id, kDelta));
+          worked.coordinates = encoded->coordinates;
+          worked.problem = std::move(encoded->problem);
+        }
+        worked.record = std::move(record);
+        return worked;
       },
       &SessionCore::OnEncoded);
 }
@@ -207,9 +251,11 @@ void SessionCore::OnEncoded(Worked worked) {
   held->record = std::move(worked.record);
   held->bundle.reset();
   if (!worked.journal.ok()) Save(*held);
+  if (!worked.problem.empty()) EmitProblem(worked.problem);
   if (!worked.status.ok()) {
     return FailAndGoOn(held, ReportStatus::kFailed, StatusText(worked.status));
   }
+  costs_.AddEncoding(worked.sample, worked.coordinates);
   held->update_trusted = true;
   SessionEvent event{SessionEventKind::kEncoded};
   event.assignment_id = active_;
@@ -231,6 +277,7 @@ void SessionCore::Fail(Held* held, ReportStatus status, const std::string& error
   held->update_trusted = true;
   (void)RemoveIfExists(store_.Path(record.assignment.id, kDelta));
   (void)RemoveIfExists(store_.Path(record.assignment.id, kUpdate));
+  (void)RemoveIfExists(store_.Path(record.assignment.id, kResidual));
   Save(*held);
   EmitFor(SessionEventKind::kFailed, *held, record.report.error);
 }

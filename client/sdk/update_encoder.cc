@@ -130,7 +130,30 @@ absl::StatusOr<EncodedUpdate> Write(const EncodeRequest& request, const std::str
   return EncodedUpdate{hash.Finish(), encoded.size() + buffers.size()};
 }
 
+absl::StatusOr<EncodedUpdate> EncodeWithFeedback(const EncodeRequest& request, const Codec& codec,
+                                                 std::span<const float> delta,
+                                                 std::span<const uint8_t> buffers) {
+  FW_RETURN_IF_ERROR(CheckStateful(codec, request.feedback.has_value()));
+  FW_ASSIGN_OR_RETURN(const FeedbackStep step,
+                      FeedbackStep::Open(*request.feedback, delta, LimitOf(request)));
+  std::string encoded;
+  FW_RETURN_IF_ERROR(codec.Encode(step.values(), request.context, &encoded));
+  FW_RETURN_IF_ERROR(CheckBytes(encoded.size() + buffers.size(), request.max_bytes));
+  FW_RETURN_IF_ERROR(step.WriteNext(codec, AsBytes(encoded)));
+  FW_ASSIGN_OR_RETURN(EncodedUpdate update, Write(request, encoded, buffers));
+  update.problem = step.problem();
+  return update;
+}
+
 }  // namespace
+
+absl::Status CheckStateful(const Codec& codec, bool keeps_state) {
+  if (keeps_state || !codec.needs_error_feedback()) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      "the codec ", codec.spec().name,
+      " needs error feedback, and this client keeps no state between rounds; give it a codec "
+      "without, for example eden"));
+}
 
 absl::StatusOr<EncodedUpdate> EncodeKeptUpdate(const EncodeRequest& request, const Codec& codec) {
   static_assert(std::endian::native == std::endian::little, "files are little-endian");
@@ -156,6 +179,7 @@ absl::StatusOr<EncodedUpdate> EncodeKeptUpdate(const EncodeRequest& request, con
     if (sha256.has_value()) return Keep(request, from, bytes.size(), *sha256);
   }
   FW_RETURN_IF_ERROR(CheckDelta(request, delta));
+  if (codec.needs_error_feedback()) return EncodeWithFeedback(request, codec, delta, buffers);
   std::string encoded;
   FW_RETURN_IF_ERROR(codec.Encode(delta, request.context, &encoded));
   FW_RETURN_IF_ERROR(CheckBytes(encoded.size() + buffers.size(), request.max_bytes));
