@@ -50,6 +50,7 @@ class FakeCoordinator final : public ClientTransport {
   std::optional<uint64_t> stall_downloads_at;  // once: so many bytes, and then no answer ever
   std::optional<uint64_t> stall_uploads_at;
   std::optional<absl::Status> download_error;  // of every download
+  int64_t transfer_ms = 0;                     // that each download and upload takes
 
   // ---- what it saw
 
@@ -106,7 +107,7 @@ class FakeCoordinator final : public ClientTransport {
         return;
       }
     }
-    executor_->Post([done = std::move(done), result]() mutable { done(result); });
+    executor_->PostAfter(transfer_ms, [done = std::move(done), result]() mutable { done(result); });
   }
 
   void UploadStatus(const std::string& assignment_id, const Digest& sha256,
@@ -130,7 +131,7 @@ class FakeCoordinator final : public ClientTransport {
       }
       result = Receive(report, offset, path);
     }
-    executor_->Post([done = std::move(done), result]() mutable { done(result); });
+    executor_->PostAfter(transfer_ms, [done = std::move(done), result]() mutable { done(result); });
   }
 
   void SubmitReport(const Report& report, Done<ReportReply> done) override {
