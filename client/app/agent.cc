@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -35,6 +36,21 @@ int Complain(const absl::Status& status, const std::string& what, int exit_code)
   return exit_code;
 }
 
+// Absent stays absent.
+std::optional<double> Times(const std::optional<double>& value, double factor) {
+  return value.has_value() ? std::optional(*value * factor) : std::nullopt;
+}
+
+CostEstimate StatedCosts(const ClientConfig& config) {
+  constexpr double kBytesPerMbit = 1e6 / 8;
+  CostEstimate costs;
+  costs.up_bytes_per_s = Times(config.link_up_mbps, kBytesPerMbit);
+  costs.down_bytes_per_s = Times(config.link_down_mbps, kBytesPerMbit);
+  costs.up_joules_per_byte = Times(config.joules_per_mb_up, 1e-6);
+  costs.down_joules_per_byte = Times(config.joules_per_mb_down, 1e-6);
+  return costs;
+}
+
 SessionOptions MakeSessionOptions(const ClientConfig& config, const ClientIdentity& identity) {
   SessionOptions options;
   options.state_dir = config.state_dir;
@@ -48,6 +64,7 @@ SessionOptions MakeSessionOptions(const ClientConfig& config, const ClientIdenti
   options.device_class = config.device_class;
   options.memory_bytes = config.memory_limit_bytes;
   options.labels = config.labels;
+  options.stated_costs = StatedCosts(config);
   return options;
 }
 

@@ -68,6 +68,22 @@ void AddWorkFlags(CLI::App& app, ClientConfig* config, Raw* raw) {
   app.add_option("--app-version", config->app_version, "Version of the app that embeds this");
 }
 
+void AddLinkFlags(CLI::App& app, ClientConfig* config) {
+  app.add_option("--link-up-mbps", config->link_up_mbps,
+                 "This device's link to the coordinator in Mbit/s, for the choice of codecs "
+                 "(default: measured)")
+      ->check(CLI::Range(0.001, 1e6));
+  app.add_option("--link-down-mbps", config->link_down_mbps, "And from it (default: measured)")
+      ->check(CLI::Range(0.001, 1e6));
+  app.add_option("--joules-per-mb-up", config->joules_per_mb_up,
+                 "What sending 10^6 bytes costs this device, radio included, for the choice of "
+                 "codecs (default: what the meter sees)")
+      ->check(CLI::Range(0.0, 1e6));
+  app.add_option("--joules-per-mb-down", config->joules_per_mb_down,
+                 "And receiving them (default: what the meter sees)")
+      ->check(CLI::Range(0.0, 1e6));
+}
+
 void AddRunFlags(CLI::App& app, ClientConfig* config) {
   app.add_option("--state-dir", config->state_dir, "Where a restart finds everything")
       ->capture_default_str();
@@ -159,6 +175,7 @@ ParsedCommandLine ParseCommandLine(std::vector<std::string> args) {
   app.footer(absl::StrCat(kExample, kExitCodesText));
   AddConnectionFlags(app, &config);
   AddWorkFlags(app, &config, &raw);
+  AddLinkFlags(app, &config);
   AddRunFlags(app, &config);
   const std::vector<std::string> given = args;
   std::reverse(args.begin(), args.end());  // CLI11 takes the last first

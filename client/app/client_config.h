@@ -40,6 +40,12 @@ struct ClientConfig {
   std::string meter = "auto";
   double watts_per_core = 0;  // calibration of the estimate; 0: default
 
+  // The link as its owner knows it; unset: measured.
+  std::optional<double> link_up_mbps;  // 10^6 bits per second
+  std::optional<double> link_down_mbps;
+  std::optional<double> joules_per_mb_up;  // per 10^6 bytes
+  std::optional<double> joules_per_mb_down;
+
   uint64_t once = 0;            // exit after so many assignments
   double exit_when_idle_s = 0;  // 0: never
   bool check = false;

@@ -36,6 +36,14 @@ void LogTransfer(const SessionEvent& event) {
                                          {"of", HumanBytes(event.total_bytes)}});
 }
 
+void LogAssigned(const SessionEvent& event) {
+  const Assignment& assignment = *event.assignment;
+  LogInfo("assigned", {{"assignment", event.assignment_id},
+                       {"what", event.text},
+                       {"codec", assignment.codec},
+                       {"because", assignment.codec_reason}});
+}
+
 void LogPlain(const SessionEvent& event, LogLevel level) {
   if (event.assignment_id.empty() && event.text.empty()) {
     Log(level, SessionEventName(event.kind));
@@ -75,6 +83,8 @@ std::string EnergyText(const Report& report) {
 
 void LogSessionEvent(const SessionEvent& event) {
   switch (event.kind) {
+    case SessionEventKind::kAssigned:
+      return LogAssigned(event);
     case SessionEventKind::kReported:
       return LogReport(event);
     case SessionEventKind::kDownloading:

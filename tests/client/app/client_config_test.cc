@@ -94,6 +94,19 @@ TEST(ClientConfigTest, EveryFlagArrives) {
   EXPECT_EQ(config.population, "phones");
 }
 
+TEST(ClientConfigTest, TheLinkIsMeasuredUnlessItIsStated) {
+  EXPECT_FALSE(ParseCommandLine(kLeast).config.link_up_mbps.has_value());
+  const ParsedCommandLine parsed =
+      ParseCommandLine(With({"--link-up-mbps", "2.5", "--joules-per-mb-up", "0"}));
+  ASSERT_FALSE(parsed.exit_code.has_value()) << parsed.text;
+  EXPECT_EQ(parsed.config.link_up_mbps, 2.5);
+  EXPECT_EQ(parsed.config.joules_per_mb_up, 0.0);
+  EXPECT_FALSE(parsed.config.link_down_mbps.has_value());
+  EXPECT_FALSE(parsed.config.joules_per_mb_down.has_value());
+  ExpectUsageError(With({"--link-down-mbps", "0"}), "--link-down-mbps");
+  ExpectUsageError(With({"--joules-per-mb-down", "-1"}), "--joules-per-mb-down");
+}
+
 TEST(ClientConfigTest, OnceAloneMeansOne) {
   EXPECT_EQ(ParseCommandLine(With({"--once"})).config.once, 1);
 }
