@@ -21,6 +21,8 @@ namespace {
 
 constexpr char kName[] = "powersgd";
 constexpr int kDefaultRank = 4;
+// Vectors a power of two apart would all fall into the same few places of a cache.
+constexpr uint64_t kStridePadding = 16;
 constexpr double kMaxValue = 0x1p60;  // keeps the sums over rows and columns within float32
 
 class PowerSgdDecoder final : public Decoder {
@@ -71,7 +73,7 @@ class PowerSgdDecoder final : public Decoder {
         p[k] = BF16ToF32(bits);
       }
       const size_t count = std::min<uint64_t>(columns - column, out.size() - done);
-      ExpandRow(std::span(p, layout_.rank), q_.data() + column, columns, out.subspan(done, count));
+      ExpandRow(std::span(p, layout_.rank), q_.data() + column, stride_, out.subspan(done, count));
       done += count;
     }
     return done;
@@ -79,19 +81,23 @@ class PowerSgdDecoder final : public Decoder {
 
   void LoadColumns(const FactoredMatrix& matrix) {
     if (loaded_ == matrix.data) return;
-    const uint64_t count = layout_.rank * matrix.shape.columns;
-    const uint8_t* const bytes =
+    const uint64_t columns = matrix.shape.columns;
+    const uint8_t* bytes =
         encoded_.data() + matrix.data + layout_.rank * matrix.shape.rows * kFactorBytes;
-    std::vector<uint16_t> halves(count);  // through a copy: bytes need not be aligned
-    std::memcpy(halves.data(), bytes, count * kFactorBytes);
-    q_.resize(count);
-    BF16ToF32(halves, q_.data());
+    stride_ = columns + kStridePadding;
+    q_.resize(layout_.rank * stride_);
+    std::vector<uint16_t> halves(columns);  // through a copy: bytes need not be aligned
+    for (uint64_t k = 0; k < layout_.rank; ++k, bytes += columns * kFactorBytes) {
+      std::memcpy(halves.data(), bytes, columns * kFactorBytes);
+      BF16ToF32(halves, q_.data() + k * stride_);
+    }
     loaded_ = matrix.data;
   }
 
   const PowerSgdLayout layout_;
   const std::span<const uint8_t> encoded_;
   std::vector<float> q_;
+  uint64_t stride_ = 0;  // of the vectors in q_
   uint64_t loaded_ = 0;  // data of the matrix that q_ is of
 };
 

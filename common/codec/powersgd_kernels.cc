@@ -103,7 +103,7 @@ void ByRows(const float* HWY_RESTRICT matrix, size_t rows, size_t columns, size_
   }
 }
 
-void Expand(const float* HWY_RESTRICT p, size_t rank, const float* HWY_RESTRICT q, size_t columns,
+void Expand(const float* HWY_RESTRICT p, size_t rank, const float* HWY_RESTRICT q, size_t stride,
             float* HWY_RESTRICT out, size_t count) {
   const hn::ScalableTag<float> d;
   const size_t lanes = hn::Lanes(d);
@@ -111,13 +111,13 @@ void Expand(const float* HWY_RESTRICT p, size_t rank, const float* HWY_RESTRICT 
   for (; j + lanes <= count; j += lanes) {
     auto sum = hn::Mul(hn::Set(d, p[0]), hn::LoadU(d, q + j));
     for (size_t k = 1; k < rank; ++k) {
-      sum = hn::Add(sum, hn::Mul(hn::Set(d, p[k]), hn::LoadU(d, q + k * columns + j)));
+      sum = hn::Add(sum, hn::Mul(hn::Set(d, p[k]), hn::LoadU(d, q + k * stride + j)));
     }
     hn::StoreU(sum, d, out + j);
   }
   for (; j < count; ++j) {
     out[j] = p[0] * q[j];
-    for (size_t k = 1; k < rank; ++k) out[j] += p[k] * q[k * columns + j];
+    for (size_t k = 1; k < rank; ++k) out[j] += p[k] * q[k * stride + j];
   }
 }
 
@@ -139,8 +139,8 @@ void MultiplyByRows(const float* matrix, const FactorShape& shape, const float* 
   HWY_DYNAMIC_DISPATCH(ByRows)(matrix, shape.rows, shape.columns, shape.rank, p, q);
 }
 
-void ExpandRow(std::span<const float> p, const float* q, size_t columns, std::span<float> out) {
-  HWY_DYNAMIC_DISPATCH(Expand)(p.data(), p.size(), q, columns, out.data(), out.size());
+void ExpandRow(std::span<const float> p, const float* q, size_t stride, std::span<float> out) {
+  HWY_DYNAMIC_DISPATCH(Expand)(p.data(), p.size(), q, stride, out.data(), out.size());
 }
 }  // namespace fedwatt
 #endif

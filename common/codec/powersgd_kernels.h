@@ -25,8 +25,8 @@ void MultiplyByColumns(const float* matrix, const FactorShape& shape, const floa
 // q = M^T p.
 void MultiplyByRows(const float* matrix, const FactorShape& shape, const float* p, float* q);
 
-// out[j] = sum over k of p[k] * q[k * columns + j], k rising; `p` is one row's, `q` begins at the
+// out[j] = sum over k of p[k] * q[k * stride + j], k rising; `p` is one row's, `q` begins at the
 // wanted column.
-void ExpandRow(std::span<const float> p, const float* q, size_t columns, std::span<float> out);
+void ExpandRow(std::span<const float> p, const float* q, size_t stride, std::span<float> out);
 
 }  // namespace fedwatt

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cmath>
 #include <cstring>
+#include <functional>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "common/codec/threshold.cc"
@@ -106,7 +108,8 @@ std::vector<uint64_t> UpperHistogram(std::span<const float> values) {
   return counts;
 }
 
-// Calls take(position) for each value with least <= |x| as bits <= most, in rising order.
+// Calls take(position), which says whether to go on, for each value with least <= |x| as bits <=
+// most, in rising order.
 template <typename Take>
 void ForEachWithin(std::span<const float> values, uint32_t least, uint32_t most, Take take) {
   uint32_t indices[kBlock];
@@ -114,7 +117,9 @@ void ForEachWithin(std::span<const float> values, uint32_t least, uint32_t most,
     const size_t count = std::min(kBlock, values.size() - begin);
     const size_t found =
         HWY_DYNAMIC_DISPATCH(Select)(values.data() + begin, count, least, most, indices);
-    for (size_t i = 0; i < found; ++i) take(begin + indices[i]);
+    for (size_t i = 0; i < found; ++i) {
+      if (!take(begin + indices[i])) return;
+    }
   }
 }
 
@@ -127,33 +132,93 @@ size_t BinOf(std::span<const uint64_t> counts, uint64_t k, uint64_t* above) {
   return bin;
 }
 
-}  // namespace
-
-MagnitudeThreshold FindThreshold(std::span<const float> values, uint64_t k) {
+MagnitudeThreshold ThresholdByCounting(std::span<const float> values, uint64_t k) {
   MagnitudeThreshold threshold;
   const size_t upper = BinOf(UpperHistogram(values), k, &threshold.above);
   const auto least = static_cast<uint32_t>(upper << kLowBits);
   std::vector<uint64_t> counts(kLower);
-  ForEachWithin(values, least, least + (kLower - 1),
-                [&](size_t position) { ++counts[MagnitudeBits(values[position]) - least]; });
+  ForEachWithin(values, least, least + (kLower - 1), [&](size_t position) {
+    ++counts[MagnitudeBits(values[position]) - least];
+    return true;
+  });
   threshold.bits = least + static_cast<uint32_t>(BinOf(counts, k, &threshold.above));
   return threshold;
 }
 
-std::vector<uint64_t> LargestMagnitudes(std::span<const float> values, uint64_t k) {
+// A magnitude that, going by a sample, a few more than k exceed; 0 where that would not help.
+uint32_t SampledFloor(std::span<const float> values, uint64_t k) {
+  constexpr size_t kSample = 8192;
+  if (values.size() < 16 * kSample || k > values.size() / 32) return 0;
+  const size_t stride = values.size() / kSample;
+  std::vector<uint32_t> sample(kSample);
+  for (size_t i = 0; i < kSample; ++i) sample[i] = MagnitudeBits(values[i * stride]);
+  const double expected = static_cast<double>(k) / static_cast<double>(stride);
+  const auto rank = static_cast<std::ptrdiff_t>(expected + 4 * std::sqrt(expected) + 8);
+  std::nth_element(sample.begin(), sample.begin() + rank, sample.end(), std::greater<>());
+  return sample[static_cast<size_t>(rank)];
+}
+
+// At least k positions that hold the k largest, few enough to look at each; or none.
+std::vector<uint64_t> Candidates(std::span<const float> values, uint64_t k) {
   std::vector<uint64_t> positions;
-  if (k == 0) return positions;
-  const MagnitudeThreshold threshold = FindThreshold(values, k);
-  uint64_t ties = k - threshold.above;
-  positions.reserve(k);
-  ForEachWithin(values, std::max(threshold.bits, uint32_t{1}), kMostFinite, [&](size_t position) {
-    if (MagnitudeBits(values[position]) == threshold.bits && ties-- == 0) {
-      ties = 0;
-      return;
-    }
+  const uint32_t floor = SampledFloor(values, k);
+  if (floor == 0) return positions;
+  const uint64_t limit = 4 * k + values.size() / 64;
+  ForEachWithin(values, floor, kMostFinite, [&](size_t position) {
     positions.push_back(position);
+    return positions.size() <= limit;
   });
+  if (positions.size() < k || positions.size() > limit) positions.clear();
   return positions;
+}
+
+MagnitudeThreshold ThresholdAmong(std::span<const float> values,
+                                  std::span<const uint64_t> positions, uint64_t k) {
+  std::vector<uint32_t> magnitudes;
+  magnitudes.reserve(positions.size());
+  for (const uint64_t position : positions) magnitudes.push_back(MagnitudeBits(values[position]));
+  const auto kth = magnitudes.begin() + static_cast<std::ptrdiff_t>(k - 1);
+  std::nth_element(magnitudes.begin(), kth, magnitudes.end(), std::greater<>());
+  const uint32_t bits = *kth;
+  const auto above = std::count_if(magnitudes.begin(), kth, [&](uint32_t m) { return m > bits; });
+  return {bits, static_cast<uint64_t>(above)};
+}
+
+MagnitudeThreshold ThresholdOf(std::span<const float> values, std::span<const uint64_t> candidates,
+                               uint64_t k) {
+  return candidates.empty() ? ThresholdByCounting(values, k)
+                            : ThresholdAmong(values, candidates, k);
+}
+
+}  // namespace
+
+MagnitudeThreshold FindThreshold(std::span<const float> values, uint64_t k) {
+  return ThresholdOf(values, Candidates(values, k), k);
+}
+
+std::vector<uint64_t> LargestMagnitudes(std::span<const float> values, uint64_t k) {
+  std::vector<uint64_t> chosen;
+  if (k == 0) return chosen;
+  const std::vector<uint64_t> candidates = Candidates(values, k);
+  const MagnitudeThreshold threshold = ThresholdOf(values, candidates, k);
+  const uint32_t least = std::max(threshold.bits, uint32_t{1});  // no zeros
+  uint64_t ties = k - threshold.above;
+  chosen.reserve(k);
+  const auto choose = [&](uint64_t position) {
+    const uint32_t bits = MagnitudeBits(values[position]);
+    if (bits < least || (bits == threshold.bits && ties == 0)) return true;
+    if (bits == threshold.bits) --ties;
+    chosen.push_back(position);
+    return chosen.size() < k;
+  };
+  if (candidates.empty()) {
+    ForEachWithin(values, least, kMostFinite, choose);
+  } else {
+    for (const uint64_t position : candidates) {
+      if (!choose(position)) break;
+    }
+  }
+  return chosen;
 }
 
 }  // namespace fedwatt

@@ -2,9 +2,11 @@
 
 // The k values of greatest magnitude, at memory speed.
 //
-// For non-negative floats the order of bits is that of values. One pass counts |x| by its upper 16
-// bits and so finds those of the k-th largest; a second counts the lower 15 bits of the few that
-// share them: the exact k-th magnitude, without sorting and in fixed memory, whatever the values.
+// For non-negative floats the order of bits is that of values. Of few out of many, a sample tells a
+// magnitude that somewhat more than k exceed; one pass lists these, and the k-th is among them.
+// Otherwise, or where the sample was wrong, one pass counts |x| by its upper 16 bits and so finds
+// those of the k-th largest; a second counts the lower 15 bits of those that share them. Either way
+// the k-th magnitude is exact, memory is O(k), and no values make it slow.
 
 #include <cstdint>
 #include <span>
