@@ -23,6 +23,8 @@ namespace {
 constexpr char kName[] = "topk";
 constexpr size_t kValueBytes = sizeof(uint16_t);
 
+constexpr double kRoundingError = 4.31e-8;  // of Gaussian values in float16, squared and relative
+
 // Exponents of the power of two: below, it would not be a normal float32; above, no float32 needs.
 constexpr int kMinExponent = -126;
 constexpr int kMaxExponent = 127 - 14;
@@ -62,7 +64,8 @@ class TopKCodec final : public Codec {
 
   CodecQuality quality() const override {
     const GaussianTail tail = TailOf(fraction_);
-    return {fraction_ * (8 * kValueBytes + tail.position_bits), 1 - tail.energy};
+    return {fraction_ * (8 * kValueBytes + tail.position_bits),
+            1 - tail.energy + tail.energy * kRoundingError};
   }
 
   uint64_t MaxEncodedBytes(uint64_t coordinates) const override {
