@@ -414,7 +414,7 @@ void SessionCore::BeginTransfer(Phase phase) {
 
 EnergySample SessionCore::EndTransfer(uint64_t bytes, bool complete) {
   metering_ = false;
-  const EnergySample sample = meter_.End(bytes);
+  EnergySample sample = meter_.End(bytes);
   if (complete) costs_.AddTransfer(sample, deps_.clock->MonotonicUs() - transfer_us_);
   return sample;
 }
