@@ -15,6 +15,7 @@
 //   model, bundle   what came inline with the assignment
 //   delta           what the trainer wrote
 //   update          the encoded update, kept until its outcome is known
+//   residual        what its encoding dropped, likewise (error_feedback.h)
 //
 // The journal is "FWJOURN1", SHA-256 of the rest, then stage and kind of the record as little-
 // endian integers and the two messages with their lengths.
