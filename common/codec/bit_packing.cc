@@ -63,6 +63,13 @@ void Or(const uint8_t* packed, int lift, size_t count, int16_t* values) {
     std::memcpy(eight, lanes, sizeof(lanes));
   };
   size_t i = 0;
+  // Reading eight bytes where fewer belong to the group is much faster than gathering three.
+  const size_t roomy = count < 64 / kWidth + kGroup ? 0 : count - 64 / kWidth - kGroup + 1;
+  for (; i < roomy; i += kGroup, packed += kWidth) {
+    uint64_t bits;
+    std::memcpy(&bits, packed, sizeof(bits));
+    group(bits, values + i);
+  }
   for (; i + kGroup <= count; i += kGroup, packed += kWidth) {
     uint64_t bits = 0;
     std::memcpy(&bits, packed, kWidth);

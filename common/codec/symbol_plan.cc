@@ -14,7 +14,6 @@ constexpr size_t kChunk = 256;
 constexpr size_t kFewestForCoding = 48;    // the coder's own states take 16 bytes
 constexpr double kCoderTotal = 4096;       // to which rANS4x16 scales its frequencies
 constexpr double kTableBits = 12;          // of its table, for each high part that occurs
-constexpr double kEscapeBits = 10;         // behind the stream, for each escape
 constexpr double kWideFromBytes = 56'000;  // where 112 more bytes of coder states are 0.2 %
 
 // To 2e-5, of x > 0: the exponent, and the series of the inverse hyperbolic tangent for the rest.
