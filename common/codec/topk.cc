@@ -26,13 +26,14 @@ constexpr size_t kValueBytes = sizeof(uint16_t);
 constexpr double kRoundingError = 4.31e-8;  // of Gaussian values in float16, squared and relative
 
 // Exponents of the power of two: below, it would not be a normal float32; above, no float32 needs.
+constexpr int kExponentBias = 127;  // as in float32
 constexpr int kMinExponent = -126;
 constexpr int kMaxExponent = 127 - 14;
 // The greatest float16 below 2^15: what rounds up to that would be beyond float32 at kMaxExponent.
 constexpr uint16_t kMaxMagnitude = 0x77ff;
 
 float PowerOfTwo(int exponent) {
-  return std::bit_cast<float>(static_cast<uint32_t>(exponent + 127) << 23);
+  return std::bit_cast<float>(static_cast<uint32_t>(exponent + kExponentBias) << 23);
 }
 
 class TopKDecoder final : public SparseDecoder {
@@ -97,7 +98,7 @@ class TopKCodec final : public Codec {
     if (encoded.size() < 1 + value_bytes) {
       return absl::InvalidArgumentError(absl::StrCat(kName, ": the values are cut off"));
     }
-    const int exponent = static_cast<int8_t>(encoded[0]);
+    const int exponent = int{encoded[0]} - kExponentBias;
     if (exponent < kMinExponent || exponent > kMaxExponent) {
       return absl::InvalidArgumentError(absl::StrCat(
           kName, ": exponent ", exponent, " is not within ", kMinExponent, " to ", kMaxExponent));
@@ -114,7 +115,7 @@ class TopKCodec final : public Codec {
     for (const uint64_t position : positions) max = std::max(max, std::fabs(values[position]));
     const int exponent = max > 0 ? std::max(kMinExponent, std::ilogb(max) - 14) : 0;
     const float inverse = PowerOfTwo(-exponent);
-    out->push_back(static_cast<char>(exponent));
+    out->push_back(static_cast<char>(exponent + kExponentBias));
     for (const uint64_t position : positions) {
       const uint16_t bits = F32ToF16(values[position] * inverse);
       const uint16_t magnitude = std::min<uint16_t>(bits & 0x7fff, kMaxMagnitude);

@@ -144,7 +144,7 @@ TEST(SparseBytesTest, HeadersThatCannotBeAreRefused) {
 // Ten bytes for 2^40 coordinates: nothing may be allocated for them.
 TEST(SparseBytesTest, AVastVectorMayBeEmpty) {
   constexpr uint64_t kVast = uint64_t{1} << 40;
-  const std::string topk = Header(kVast, 0, 0) + std::string(1, '\0');
+  const std::string topk = Header(kVast, 0, 0) + std::string(1, 127);
   const std::string stc = Header(kVast, 0, 0) + std::string(4, '\0');
   for (const auto& [codec, bytes] : {std::pair("topk", topk), std::pair("stc", stc)}) {
     const auto decoder = (*MakeCodec(codec))->Open(AsBytes(bytes), kVast);
@@ -159,7 +159,7 @@ TEST(SparseBytesTest, AVastVectorMayBeEmpty) {
 TEST(SparseBytesTest, ValuesOutOfRangeAreRefused) {
   const auto topk = [](int exponent, uint16_t half) {
     std::string bytes = Header(100, 1, 6);
-    bytes.push_back(static_cast<char>(exponent));
+    bytes.push_back(static_cast<char>(exponent + 127));
     bytes.append(reinterpret_cast<const char*>(&half), sizeof(half));
     return bytes + std::string(1, '\0');
   };
