@@ -3,17 +3,18 @@
 // How a model travels to clients: whole, or as the step from a version that the client holds.
 //
 // What clients hold is not the coordinator's exact model x but the broadcast model b, which lies on
-// a lattice: in each block of kLatticeBlock coordinates of the update layout, b is a whole multiple
-// of that block's step, step = max|x| / (2^(bits-1) - 1). Hence
+// a lattice (common/codec/lattice.h): in each block of kLatticeBlock coordinates of the update
+// layout, b is a whole multiple of that block's step, about max|x| / (2^(bits - 1) - 1). Hence
 //
 //   - a whole model is the list of the multiples, entropy-coded; |b - x| <= step / 2 when b was
 //     rounded from x (an error-bounded keyframe);
-//   - a step b -> b' codes e = x' - b by any Codec, and b' = round(b + decoded(e)) to the lattice
-//   of
-//     x'. What b' still misses of x' is in the next e: error feedback on the coordinator's side;
+//   - a step b -> b' codes e = x' - b by any Codec, and b' is b + decoded(e) rounded to the lattice
+//     of x'. What b' still misses of x' is in the next e: error feedback on the coordinator's side;
 //   - both ways to b' give the same bits, so that clients which came by either are one fleet.
 //
-// Tensors outside of the layout's trainables (buffers, integers, frozen ones) travel lossless.
+// Blocks run over the layout's coordinates, across tensors. Tensors outside of the layout's
+// trainables (buffers, integers, frozen ones) travel lossless: all of them with a whole model, the
+// layout's buffers with a step, which leaves the others as they are.
 //
 //   coordinator   LatticeSteps(x, bits) -> RoundToLattice -> EncodeWholeModel
 //                 EncodeModelStep; ModelBuilder to get b' as a client will
@@ -23,42 +24,34 @@
 // docs/codecs.md has the formats. Functions are stateless and thread-safe.
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "common/codec/codec.h"
+#include "common/codec/lattice.h"
 #include "common/model/manifest.h"
 
 namespace fedwatt {
 
-inline constexpr uint64_t kLatticeBlock = 4096;  // coordinates
-inline constexpr int kMinLatticeBits = 4;
-inline constexpr int kMaxLatticeBits = 16;
-
-// One step for each block. 0: the block is all zero. INVALID_ARGUMENT: a value is not finite.
-absl::StatusOr<std::vector<float>> LatticeSteps(std::span<const float> values, int bits);
-
-// Each value to the nearest multiple (ties to even) of its block's step. The same bits on every
-// machine. `values` are finite.
-void RoundToLattice(std::span<const float> steps, std::span<float> values);
-
-// `model` is a flat model of the manifest whose trainables lie on the lattice of `steps`; checked.
+// `model` is a flat model of the manifest whose trainables lie on the lattice of `steps`.
+// INVALID_ARGUMENT: it is not, or they do not. RESOURCE_EXHAUSTED: no memory to compress.
 absl::StatusOr<std::string> EncodeWholeModel(const Manifest& manifest, const UpdateLayout& layout,
                                              std::span<const uint8_t> model,
                                              std::span<const float> steps);
 
 // `delta`: e, layout.coordinates. `steps`: of the new model. `buffers`: the new raw buffers,
-// layout.buffer_bytes.
+// layout.buffer_bytes. INVALID_ARGUMENT: of other sizes, or what the codec says.
 absl::StatusOr<std::string> EncodeModelStep(const Codec& codec, const CodecContext& context,
                                             const UpdateLayout& layout,
                                             std::span<const float> delta,
                                             std::span<const float> steps,
                                             std::span<const uint8_t> buffers);
 
-// Makes a flat model from what was received. One thread at a time. After an error: begin anew.
+// Makes a flat model from what was received; holds that model and, while it applies, a few blocks
+// of coordinates. One thread at a time.
 class ModelBuilder {
  public:
   // Both must outlive it. RESOURCE_EXHAUSTED: no memory for a model of this size.
@@ -68,20 +61,23 @@ class ModelBuilder {
   absl::Status StartFrom(std::span<const uint8_t> model);
 
   // A whole model, or a step from the present one. INVALID_ARGUMENT: bytes that the encoders
-  // cannot have made, of another model, or a step without a model.
+  // cannot have made, of another model, or a step without a model. After an error there is no
+  // model: begin anew.
   absl::Status Apply(std::span<const uint8_t> payload);
 
-  // Manifest::TotalBytes, once there is a model.
-  std::span<const uint8_t> model() const { return model_; }
+  // Manifest::TotalBytes, or none while there is no model.
+  std::span<const uint8_t> model() const;
 
  private:
-  ModelBuilder(const Manifest* manifest, const UpdateLayout* layout)
-      : manifest_(manifest), layout_(layout) {}
+  ModelBuilder(const Manifest* manifest, const UpdateLayout* layout,
+               std::unique_ptr<uint8_t[]> model);
+
+  std::span<uint8_t> bytes() { return {model_.get(), manifest_->TotalBytes()}; }
 
   const Manifest* manifest_;
   const UpdateLayout* layout_;
-  std::vector<uint8_t> model_;
-  bool started_ = false;
+  std::unique_ptr<uint8_t[]> model_;
+  bool has_model_ = false;
 };
 
 }  // namespace fedwatt
