@@ -142,7 +142,8 @@ SessionCore::SessionCore(SessionOptions options, SessionDeps deps, FileLock lock
                                         .purpose = "retry-jitter",
                                         .seed = session_number}),
       meter_(deps_.meter, deps_.clock),
-      costs_(CostLog::Load(absl::StrCat(options_.state_dir, "/costs"))) {}
+      costs_(CostLog::Load(absl::StrCat(options_.state_dir, "/costs"))),
+      models_(HeldModels::Load(absl::StrCat(options_.state_dir, "/models"))) {}
 
 absl::Status SessionCore::Load() {
   FW_ASSIGN_OR_RETURN(std::vector<AssignmentRecord> records, store_.LoadAll(&problems_));
@@ -248,6 +249,7 @@ CheckInRequest SessionCore::MakeCheckIn(int64_t max_wait_ms) const {
   request.session = session_number_;
   request.client_time_ms = deps_.clock->NowMs();
   request.role = options_.role;
+  request.models = models_.In(cache_);
   request.costs = costs_.Estimate(options_.stated_costs);
   return request;
 }

@@ -49,6 +49,10 @@
 // measured cost of earlier, cut-off sendings of the same assignment, and an estimate for the bytes
 // still to go (UploadEnergyEstimate). `metrics.bytes_up` counts both likewise.
 //
+// Models. Check-ins say which models the cache holds. The coordinator can then give a smaller way
+// to an assignment's model (assignment.model_steps). Whatever is wrong with that way, here or
+// there, is said by a kProblem, and the model is downloaded as it is.
+//
 // Costs. What transfers, encoding and training took is told to the coordinator at check-in, as far
 // as it was measured or stated (cost_log.h).
 //
@@ -62,7 +66,8 @@ enum class SessionEventKind {
   kWaiting,      // nothing to do for delay_ms; text: why
   kDenied,       // credentials or protocol refused; text: what to do; delay_ms until the next try
   kAssigned,     // text: kind, round, trainer
-  kDownloading,  // bytes of `total_bytes` are there already; text: "model" or "bundle"
+  kDownloading,  // bytes of `total_bytes` are there already; text: what
+  kAssembled,    // the model was put together from bytes of total_bytes; text: from what
   kTraining,     // verified; the trainer starts
   kTrained,      // report: metrics, weight, energy so far
   kEncoded,      // bytes of the update

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -17,6 +18,8 @@
 #include "client/sdk/blob_cache.h"
 #include "client/sdk/cost_log.h"
 #include "client/sdk/energy_log.h"
+#include "client/sdk/held_models.h"
+#include "client/sdk/model_assembly.h"
 #include "client/sdk/session.h"
 #include "common/base/file.h"
 #include "common/bundle/bundle.h"
@@ -27,6 +30,7 @@
 //
 //   session.cc         start, check in, wait, stop
 //   session_fetch.cc   take on an assignment, download, verify
+//   session_steps.cc   models that come in steps
 //   session_train.cc   train, encode, fail
 //   session_report.cc  report, upload, outcomes
 namespace fedwatt {
@@ -49,6 +53,12 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
  private:
   enum Blob { kBundle = 0, kModel = 1 };
 
+  // What can be downloaded: a blob, or the payload of a step to the model.
+  struct Part {
+    Blob blob = kBundle;
+    std::optional<size_t> step = std::nullopt;
+  };
+
   // An assignment and what is known of it only in this process.
   struct Held {
     AssignmentRecord record;
@@ -63,6 +73,22 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
     absl::Status status;
     int damaged = -1;  // Blob
     std::shared_ptr<const Bundle> bundle;
+    std::optional<AssemblyResult> assembly;
+    EnergySample assembly_sample;
+  };
+  struct VerifyWork {
+    std::string bundle_path;
+    Resource bundle;
+    std::string model_path;
+    Resource model;
+    bool check_model = false;  // by its hash
+    bool training = false;
+    std::optional<ModelAssembly> assembly;  // of the model, which is not there yet
+    Plan plan;
+    std::vector<PublicKey> trusted_keys;
+    std::vector<std::string> formats;
+    EnergyMeter* meter = nullptr;
+    const Clock* clock = nullptr;
   };
   struct Worked {
     absl::Status status;   // of the work
@@ -122,16 +148,36 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   absl::Status TakeInline(Held* held);
   void ForgetOldest();
   void Fetch(Held* held);
-  absl::Status StartDownload(Held* held, Blob blob);
+  // What of the assignment is not here yet, if anything.
+  std::optional<Part> NextPart(Held* held);
+  absl::Status StartDownload(Held* held, const Part& part);
   // Bytes that an earlier process moved and could not write down before it was killed.
   static void CountUnmetered(Phase phase, uint64_t bytes, Report* report);
   void OnDownload(ClientTransport::DownloadResult result);
   void DownloadFailed(Held* held, const absl::Status& status);
   void Verify(Held* held);
+  static Verified RunVerify(const VerifyWork& work);
   void OnVerified(Verified verified);
   static const Resource& BlobOf(const Assignment& assignment, Blob blob);
+  static const Resource& ResourceOf(const Assignment& assignment, const Part& part);
+  static std::string PartName(const Assignment& assignment, const Part& part);
+  // Blobs that the assignment's work still reads.
+  static std::set<Digest> PinnedBy(const Assignment& assignment);
   bool Needs(const Held& held, Blob blob) const;
   std::string BlobPath(const Held& held, Blob blob) const;
+
+  // session_steps.cc
+  absl::Status TakeInlineSteps(Held* held);
+  // False, without steps, if there is no way by them.
+  bool CanUseSteps(Held* held);
+  // The first whose payload is not complete.
+  std::optional<size_t> NextStep(const Held& held) const;
+  ModelAssembly MakeAssembly(const Held& held) const;
+  void AssemblyDone(Held* held, const AssemblyResult& result, const EnergySample& sample);
+  // The model is to be downloaded as it is.
+  void GiveUpSteps(Held* held, const absl::Status& why);
+  // Forgets steps and payloads.
+  void DropSteps(Held* held);
 
   // session_train.cc
   // Of an assignment to train: that its codec is known here and can be used.
@@ -167,12 +213,13 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   PhaseMeter meter_;  // of transfers
   UploadEnergyEstimate upload_estimate_;
   CostLog costs_;
+  HeldModels models_;
   int64_t transfer_us_ = 0;  // when the one under way began
 
   std::map<std::string, Held> held_;
   std::vector<std::string> problems_;  // of loading
   std::string active_;                 // id of the assignment that the thing under way is about
-  Blob fetching_ = kBundle;
+  Part fetching_;
   uint64_t epoch_ = 0;
   uint64_t timer_ = 0;
   bool working_ = false;   // a task of the work executor is under way

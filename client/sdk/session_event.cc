@@ -17,6 +17,8 @@ const char* SessionEventName(SessionEventKind kind) {
       return "assigned";
     case SessionEventKind::kDownloading:
       return "downloading";
+    case SessionEventKind::kAssembled:
+      return "assembled";
     case SessionEventKind::kTraining:
       return "training";
     case SessionEventKind::kTrained:

@@ -49,6 +49,25 @@ bool SessionCore::Needs(const Held& held, Blob blob) const {
   return blob == kBundle || held.record.stage == WorkStage::kAssigned;
 }
 
+const Resource& SessionCore::ResourceOf(const Assignment& assignment, const Part& part) {
+  return part.step.has_value() ? assignment.model_steps[*part.step].payload
+                               : BlobOf(assignment, part.blob);
+}
+
+std::string SessionCore::PartName(const Assignment& assignment, const Part& part) {
+  if (!part.step.has_value()) return kBlobNames[part.blob];
+  return absl::StrCat("step ", *part.step + 1, " of ", assignment.model_steps.size(),
+                      " to the model");
+}
+
+std::set<Digest> SessionCore::PinnedBy(const Assignment& assignment) {
+  std::set<Digest> pinned = {assignment.bundle.sha256, assignment.model.sha256};
+  for (const ModelStep& step : assignment.model_steps) {
+    pinned.insert({step.base, step.payload.sha256});
+  }
+  return pinned;
+}
+
 std::string SessionCore::BlobPath(const Held& held, Blob blob) const {
   const AssignmentRecord& record = held.record;
   const bool is_inline = blob == kBundle ? record.bundle_inline : record.model_inline;
@@ -96,7 +115,7 @@ absl::Status SessionCore::TakeInline(Held* held) {
     resource.inline_data.clear();
     resource.inline_data.shrink_to_fit();
   }
-  return absl::OkStatus();
+  return TakeInlineSteps(held);
 }
 
 void SessionCore::ForgetOldest() {
@@ -111,53 +130,68 @@ void SessionCore::ForgetOldest() {
                absl::StrCat("no outcome came while ", options_.max_held, " others were held"));
 }
 
-void SessionCore::Fetch(Held* held) {
+std::optional<SessionCore::Part> SessionCore::NextPart(Held* held) {
   for (const Blob blob : {kBundle, kModel}) {
     if (!Needs(*held, blob) || FileExists(BlobPath(*held, blob))) continue;
-    const absl::Status status = StartDownload(held, blob);
+    if (blob == kBundle || !CanUseSteps(held)) return Part{blob};
+    const std::optional<size_t> step = NextStep(*held);
+    if (step.has_value()) return Part{blob, step};
+  }
+  return std::nullopt;
+}
+
+void SessionCore::Fetch(Held* held) {
+  while (const std::optional<Part> part = NextPart(held)) {
+    const absl::Status status = StartDownload(held, *part);
     // A finished but unfiled download was all there was to do.
     if (absl::IsAlreadyExists(status)) continue;
-    return status.ok() ? void() : FailAndGoOn(held, ReportStatus::kFailed, StatusText(status));
+    if (status.ok()) return;
+    if (!part->step.has_value()) {
+      return FailAndGoOn(held, ReportStatus::kFailed, StatusText(status));
+    }
+    GiveUpSteps(held, status);
   }
   Verify(held);
 }
 
-absl::Status SessionCore::StartDownload(Held* held, Blob blob) {
+absl::Status SessionCore::StartDownload(Held* held, const Part& part) {
   const Assignment& assignment = held->record.assignment;
-  const Resource& resource = BlobOf(assignment, blob);
+  const Resource& resource = ResourceOf(assignment, part);
   FW_ASSIGN_OR_RETURN(uint64_t offset, cache_.PartBytes(resource.sha256));
   if (offset > resource.size) {
     FW_RETURN_IF_ERROR(cache_.Remove(resource.sha256));
     FW_ASSIGN_OR_RETURN(offset, cache_.PartBytes(resource.sha256));
   }
-  uint64_t& counted = held->record.part_bytes[blob];
+  uint64_t& counted = held->record.part_bytes[part.blob];
   if (counted != AssignmentRecord::kNotBegun && offset > counted) {
     CountUnmetered(Phase::kDownload, offset - counted, &held->record.report);
   }
   counted = offset;
   Save(*held);
   if (offset == resource.size) {
-    ++held->downloads[blob];
-    FW_RETURN_IF_ERROR(cache_.Complete(resource.sha256));
+    if (!part.step.has_value()) {
+      ++held->downloads[part.blob];
+      FW_RETURN_IF_ERROR(cache_.Complete(resource.sha256));
+    }
     return absl::AlreadyExistsError("downloaded");
   }
   const uint64_t missing = resource.size - offset;
-  FW_RETURN_IF_ERROR(cache_.MakeRoom(missing, {assignment.bundle.sha256, assignment.model.sha256}));
+  FW_RETURN_IF_ERROR(cache_.MakeRoom(missing, PinnedBy(assignment)));
   const std::string path = cache_.PartPath(resource.sha256);
   FW_ASSIGN_OR_RETURN(const uint64_t free, FreeDiskBytes(path));
   if (free < missing) {
-    return absl::ResourceExhaustedError(absl::StrCat("the ", kBlobNames[blob], " needs ", missing,
-                                                     " bytes, the disk of ", options_.state_dir,
-                                                     " has ", free, "; free some space"));
+    return absl::ResourceExhaustedError(
+        absl::StrCat("the ", PartName(assignment, part), " needs ", missing, " bytes, the disk of ",
+                     options_.state_dir, " has ", free, "; free some space"));
   }
   SessionEvent event{SessionEventKind::kDownloading};
   event.assignment_id = assignment.id;
-  event.text = kBlobNames[blob];
+  event.text = PartName(assignment, part);
   event.bytes = offset;
   event.total_bytes = resource.size;
   event.assignment = &assignment;
   Emit(event);
-  fetching_ = blob;
+  fetching_ = part;
   BeginTransfer(Phase::kDownload);
   deps_.transport->Download(resource.sha256, offset, path, Reply(&SessionCore::OnDownload));
   return absl::OkStatus();
@@ -180,31 +214,36 @@ void SessionCore::OnDownload(ClientTransport::DownloadResult result) {
   Report& report = held->record.report;
   AddEnergySample(sample, &report.energy);
   report.metrics.bytes_down += result.received;
-  held->record.part_bytes[fetching_] += result.received;
+  uint64_t& counted = held->record.part_bytes[fetching_.blob];
+  counted += result.received;
+  // The next step's download begins at zero again.
+  if (fetching_.step.has_value() && result.status.ok()) counted = AssignmentRecord::kNotBegun;
   report.metrics.seconds_by_phase["download"] += static_cast<double>(sample.duration_us) * 1e-6;
   Save(*held);
   if (result.received > 0) backoff_.Reset();
   if (!cancel_reason_.empty()) return Next();
   if (!result.status.ok()) return DownloadFailed(held, result.status);
 
-  const Resource& resource = BlobOf(held->record.assignment, fetching_);
+  const Resource& resource = ResourceOf(held->record.assignment, fetching_);
   absl::Status status;
   const absl::StatusOr<uint64_t> bytes = FileSize(cache_.PartPath(resource.sha256));
   if (bytes.ok() && *bytes == resource.size) {
-    ++held->downloads[fetching_];
+    if (fetching_.step.has_value()) return Fetch(held);
+    ++held->downloads[fetching_.blob];
     status = cache_.Complete(resource.sha256);
     if (status.ok()) return Fetch(held);
   } else {
     (void)cache_.Remove(resource.sha256);
     status = absl::DataLossError(absl::StrCat("the coordinator sent ", result.total, " bytes as ",
-                                              kBlobNames[fetching_], " of ", resource.size));
+                                              PartName(held->record.assignment, fetching_), " of ",
+                                              resource.size));
   }
   DownloadFailed(held, status);
 }
 
 void SessionCore::DownloadFailed(Held* held, const absl::Status& status) {
-  const absl::Status named =
-      Annotate(status, absl::StrCat("downloading the ", kBlobNames[fetching_]));
+  const absl::Status named = Annotate(
+      status, absl::StrCat("downloading the ", PartName(held->record.assignment, fetching_)));
   const bool patient =
       absl::IsUnauthenticated(status) ||
       (IsTransient(status) && !absl::IsResourceExhausted(status) && !absl::IsInternal(status));
@@ -212,6 +251,10 @@ void SessionCore::DownloadFailed(Held* held, const absl::Status& status) {
   // Perhaps the assignment is no longer ours: ask before trying again. Such a refusal is about the
   // blob, not about who we are: no reason to stay away for minutes.
   consult_ = true;
+  if (fetching_.step.has_value()) {
+    GiveUpSteps(held, named);
+    return Next();
+  }
   const bool refused = absl::IsPermissionDenied(status);
   if (++held->failures < kMaxFailures) {
     return RetryLater(refused ? absl::NotFoundError(std::string(named.message())) : named);
@@ -222,39 +265,72 @@ void SessionCore::DownloadFailed(Held* held, const absl::Status& status) {
 }
 
 void SessionCore::Verify(Held* held) {
-  struct File {
-    Blob blob;
-    std::string path;
-    Digest sha256;
-  };
-  std::vector<File> files;
-  for (const Blob blob : {kBundle, kModel}) {
-    if (!Needs(*held, blob)) continue;
-    const Digest& sha256 = BlobOf(held->record.assignment, blob).sha256;
-    files.push_back({blob, BlobPath(*held, blob), sha256});
-    cache_.Touch(sha256);
+  const AssignmentRecord& record = held->record;
+  VerifyWork work;
+  work.bundle_path = BlobPath(*held, kBundle);
+  work.bundle = record.assignment.bundle;
+  work.model_path = BlobPath(*held, kModel);
+  work.model = record.assignment.model;
+  work.training = Needs(*held, kModel);
+  cache_.Touch(work.bundle.sha256);
+  if (work.training && !FileExists(work.model_path)) {
+    const absl::Status room = cache_.MakeRoom(work.model.size, PinnedBy(record.assignment));
+    if (!room.ok()) EmitProblem(StatusText(room));
+    work.assembly = MakeAssembly(*held);
+  } else if (work.training) {
+    work.check_model = true;
+    cache_.Touch(work.model.sha256);
   }
-  const bool training = held->record.stage == WorkStage::kAssigned;
-  RunWork<Verified>(
-      [files = std::move(files), training, model = held->record.assignment.model,
-       trusted = options_.trusted_keys, formats = deps_.trainer->artifact_formats()]() -> Verified {
-        for (const File& file : files) {
-          const absl::Status status = BlobCache::Verify(file.path, file.sha256);
-          if (!status.ok()) return {status, file.blob, nullptr};
-        }
-        absl::StatusOr<std::shared_ptr<const Bundle>> bundle = OpenTrusted(files[0].path, trusted);
-        if (!bundle.ok()) return {bundle.status(), -1, nullptr};
-        absl::Status status = CheckFormats(**bundle, formats);
-        if (status.ok() && training) status = CheckModelSize(**bundle, model);
-        return {status, -1, *std::move(bundle)};
-      },
-      &SessionCore::OnVerified);
+  work.plan = record.assignment.plan;
+  work.trusted_keys = options_.trusted_keys;
+  work.formats = deps_.trainer->artifact_formats();
+  work.meter = deps_.meter;
+  work.clock = deps_.clock;
+  RunWork<Verified>([work = std::move(work)] { return RunVerify(work); }, &SessionCore::OnVerified);
+}
+
+SessionCore::Verified SessionCore::RunVerify(const VerifyWork& work) {
+  Verified verified;
+  verified.status = BlobCache::Verify(work.bundle_path, work.bundle.sha256);
+  if (!verified.status.ok()) {
+    verified.damaged = kBundle;
+    return verified;
+  }
+  if (work.check_model) {
+    verified.status = BlobCache::Verify(work.model_path, work.model.sha256);
+    if (!verified.status.ok()) {
+      verified.damaged = kModel;
+      return verified;
+    }
+  }
+  absl::StatusOr<std::shared_ptr<const Bundle>> bundle =
+      OpenTrusted(work.bundle_path, work.trusted_keys);
+  verified.status = bundle.status();
+  if (verified.status.ok()) verified.status = CheckFormats(**bundle, work.formats);
+  if (verified.status.ok() && work.training) verified.status = CheckModelSize(**bundle, work.model);
+  if (!verified.status.ok()) return verified;
+  verified.bundle = *std::move(bundle);
+  if (!work.assembly.has_value()) return verified;
+  // Only now, as the manifest says how much memory it takes.
+  PhaseMeter window(work.meter, work.clock);
+  window.Begin(Phase::kDownload);
+  const Manifest& manifest = verified.bundle->header().manifest;
+  const absl::StatusOr<UpdateLayout> layout =
+      MakeUpdateLayout(manifest, work.plan.frozen, work.plan.buffers);
+  verified.assembly = layout.ok() ? AssembleModel(*work.assembly, manifest, *layout)
+                                  : AssemblyResult{layout.status()};
+  verified.assembly_sample = window.End(0);
+  return verified;
 }
 
 void SessionCore::OnVerified(Verified verified) {
   working_ = false;
   Held* const held = Active();
+  if (held != nullptr && verified.assembly.has_value()) {
+    AssemblyDone(held, *verified.assembly, verified.assembly_sample);
+  }
   if (stopping_ || held == nullptr || !cancel_reason_.empty()) return Next();
+  if (verified.assembly.has_value() && !verified.assembly->status.ok()) return Fetch(held);
   if (verified.damaged >= 0) {
     const Blob blob = static_cast<Blob>(verified.damaged);
     const bool is_inline = blob == kBundle ? held->record.bundle_inline : held->record.model_inline;
@@ -269,6 +345,12 @@ void SessionCore::OnVerified(Verified verified) {
   }
   held->bundle = std::move(verified.bundle);
   held->failures = 0;
+  if (Needs(*held, kModel) && !held->record.model_inline) {
+    const absl::Status known = models_.Add(held->record.assignment.model.sha256);
+    if (!known.ok()) EmitProblem(absl::StrCat("cannot list the models: ", StatusText(known)));
+  }
+  // The model was here already.
+  if (!held->record.assignment.model_steps.empty()) DropSteps(held);
   return held->record.stage == WorkStage::kTrained ? Encode(held) : Train(held);
 }
 

@@ -1,0 +1,113 @@
+#include "client/sdk/model_assembly.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/file.h"
+#include "common/base/status_macros.h"
+#include "common/base/status_util.h"
+#include "common/codec/model_step.h"
+
+namespace fedwatt {
+namespace {
+
+constexpr size_t kHashDigits = 8;
+constexpr size_t kWriteBytes = 256 * 1024;  // hashed while it is in the cache
+
+absl::StatusOr<MappedFile> OpenVerified(const std::string& what, const std::string& path,
+                                        const Digest& sha256) {
+  absl::StatusOr<MappedFile> file = MappedFile::Open(path);
+  if (!file.ok()) return Annotate(file.status(), what);
+  const Digest actual = Sha256Of(file->bytes());
+  if (actual == sha256) return file;
+  return absl::DataLossError(absl::StrCat(what, " has SHA-256 ", DigestHex(actual), ", expected ",
+                                          DigestHex(sha256), "; it was altered or damaged"));
+}
+
+absl::StatusOr<Digest> WriteHashed(const std::string& path, ByteSpan bytes) {
+  FW_ASSIGN_OR_RETURN(FileWriter file, FileWriter::Create(path, 0600));
+  Sha256 hash;
+  while (!bytes.empty()) {
+    const ByteSpan block = bytes.first(std::min(kWriteBytes, bytes.size()));
+    hash.Update(block);
+    FW_RETURN_IF_ERROR(file.Append(block));
+    bytes = bytes.subspan(block.size());
+  }
+  FW_RETURN_IF_ERROR(file.Close());
+  return hash.Finish();
+}
+
+absl::Status ApplyAll(const ModelAssembly& assembly, ModelBuilder* builder) {
+  for (size_t i = 0; i < assembly.payloads.size(); ++i) {
+    const std::string what = absl::StrCat("step ", i + 1, " of ", assembly.payloads.size());
+    const ModelAssembly::Payload& payload = assembly.payloads[i];
+    FW_ASSIGN_OR_RETURN(const MappedFile file, OpenVerified(what, payload.path, payload.sha256));
+    const absl::Status applied = builder->Apply(file.bytes());
+    if (!applied.ok()) return Annotate(applied, what);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status KeepModel(const ModelAssembly& assembly, ByteSpan model) {
+  FW_ASSIGN_OR_RETURN(const Digest actual, WriteHashed(assembly.temporary_path, model));
+  if (actual == assembly.model) return RenameFile(assembly.temporary_path, assembly.model_path);
+  (void)RemoveIfExists(assembly.temporary_path);
+  return absl::FailedPreconditionError(absl::StrCat("they lead to the model ", DigestHex(actual),
+                                                    ", not to ", DigestHex(assembly.model)));
+}
+
+}  // namespace
+
+absl::Status CheckSteps(const Assignment& assignment) {
+  Digest at{};
+  for (size_t i = 0; i < assignment.model_steps.size(); ++i) {
+    const ModelStep& step = assignment.model_steps[i];
+    if (i > 0 && step.base != Digest{} && step.base != at) {
+      return absl::InvalidArgumentError(absl::StrCat("step ", i + 1, " starts from ",
+                                                     DigestHex(step.base),
+                                                     ", the one before it "
+                                                     "leads to ",
+                                                     DigestHex(at)));
+    }
+    at = step.result;
+  }
+  if (at == assignment.model.sha256) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("they lead to the model ", DigestHex(at),
+                                                 ", not to ", DigestHex(assignment.model.sha256)));
+}
+
+uint64_t StepBytes(const Assignment& assignment) {
+  uint64_t bytes = 0;
+  for (const ModelStep& step : assignment.model_steps) bytes += step.payload.size;
+  return bytes;
+}
+
+std::string DescribeSteps(const Assignment& assignment) {
+  const std::vector<ModelStep>& steps = assignment.model_steps;
+  const std::string count = steps.size() == 1 ? "step" : absl::StrCat(steps.size(), " steps");
+  const bool whole = steps.empty() || steps.front().base == Digest{};
+  return absl::StrCat(
+      whole ? (steps.size() > 1 ? absl::StrCat("coded model and ", steps.size() - 1, " steps")
+                                : "coded model")
+            : absl::StrCat(count, " from ", DigestHex(steps.front().base).substr(0, kHashDigits)),
+      ": ", HumanBytes(StepBytes(assignment)), " instead of ", HumanBytes(assignment.model.size));
+}
+
+AssemblyResult AssembleModel(const ModelAssembly& assembly, const Manifest& manifest,
+                             const UpdateLayout& layout) {
+  absl::StatusOr<ModelBuilder> builder = ModelBuilder::Create(&manifest, &layout);
+  if (!builder.ok()) return {builder.status()};
+  if (!assembly.base_path.empty()) {
+    const absl::StatusOr<MappedFile> base =
+        OpenVerified("the model that they start from", assembly.base_path, assembly.base);
+    if (!base.ok()) return {base.status(), absl::IsDataLoss(base.status())};
+    const absl::Status started = builder->StartFrom(base->bytes());
+    if (!started.ok()) return {started};
+  }
+  absl::Status status = ApplyAll(assembly, &*builder);
+  if (status.ok()) status = KeepModel(assembly, builder->model());
+  return {std::move(status)};
+}
+
+}  // namespace fedwatt
