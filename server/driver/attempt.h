@@ -14,6 +14,7 @@
 #include "server/driver/attempt_board.h"
 #include "server/driver/blob_references.h"
 #include "server/driver/round_metrics.h"
+#include "server/driver/update_fold.h"
 #include "server/round/round.h"
 #include "server/store/store.h"
 
@@ -50,6 +51,10 @@ struct Attempt {
   std::shared_ptr<const AttemptFacts> facts;
   std::unordered_map<std::string, uint32_t> index_by_client;
   std::vector<double> inclusion;
+  // By index; none of an evaluation. Then in `facts`.
+  std::vector<ChosenCodec> uploads;
+  // Of a replayed attempt: this program cannot read what its clients will send.
+  absl::Status unknown_codec;
   std::string selector_state;  // after the selection
   // ---- reports
   std::optional<IncomingReport> incoming;               // of the event being stepped
@@ -61,6 +66,7 @@ struct Attempt {
   std::string abandoned_because;
   // ---- the sum
   std::shared_ptr<Aggregator> aggregator;
+  std::shared_ptr<FoldQueue> folds;
   uint32_t unsettled = 0;  // accepted reports that are not durable or not folded yet
   bool aggregate_wanted = false;
   // ---- the commit

@@ -119,18 +119,31 @@ void JobDriver::Do(const SelectClients& action) {
   if (selection.ok()) {
     for (const size_t index : selection->chosen) chosen.push_back(candidates[index].client);
   }
+  const std::vector<Offer> offers = context_->pool->Claim(setup_->id, chosen);
   std::vector<std::string> claimed;
-  for (Offer& offer : context_->pool->Claim(setup_->id, chosen)) {
-    claimed.push_back(std::move(offer.client));
-  }
+  for (const Offer& offer : offers) claimed.push_back(offer.client);
   attempt_->claimed = claimed;
   context_->pool->CloseDemand(setup_->id);
   if (!selection.ok()) {
     Step(RoundError{NowMs(), absl::StrCat("selecting clients: ", StatusText(selection.status()))});
     return;
   }
+  if (const absl::Status status = ChooseUploads(offers); !status.ok()) {
+    Step(RoundError{NowMs(), absl::StrCat("choosing codecs: ", StatusText(status))});
+    return;
+  }
   if (claimed.size() == chosen.size()) attempt_->inclusion = std::move(selection->inclusion);
   Step(ClientsSelected{NowMs(), std::move(claimed)});
+}
+
+absl::Status JobDriver::ChooseUploads(const std::vector<Offer>& offers) {
+  if (attempt_->key().evaluation) return absl::OkStatus();
+  for (const Offer& offer : offers) {
+    FW_ASSIGN_OR_RETURN(ChosenCodec chosen,
+                        ChooseCodec(setup_->spec, setup_->upload_codecs, offer));
+    attempt_->uploads.push_back(std::move(chosen));
+  }
+  return absl::OkStatus();
 }
 
 void JobDriver::MakeFacts(const std::vector<std::string>& clients, int64_t deadline_ms) {
@@ -140,6 +153,7 @@ void JobDriver::MakeFacts(const std::vector<std::string>& clients, int64_t deadl
   facts->base = last_;
   facts->base_file = base_file_;
   facts->clients = clients;
+  facts->uploads = std::move(attempt_->uploads);
   facts->deadline_ms = deadline_ms;
   attempt_->facts = std::move(facts);
   attempt_->accepted.resize(clients.size());
@@ -165,6 +179,10 @@ void JobDriver::Do(const PersistAssignments& action) {
   assigned.clients = action.clients;
   assigned.inclusion = attempt_->inclusion;
   assigned.selector_state = attempt_->selector_state;
+  for (const ChosenCodec& upload : attempt_->facts->uploads) {
+    assigned.codecs.push_back(upload.codec->text);
+    assigned.codec_reasons.push_back(upload.reason);
+  }
   assigned.now_ms = now_ms;
   batch.emplace_back(AppendLog{std::move(assigned)});
   context_->deps.store->Write(
@@ -262,9 +280,13 @@ Assignment JobDriver::MakeAssignment(uint32_t index, const Offer& offer) const {
     assignment.dataset = DatasetRef{need.dataset, need.schema_version, 0};
   }
   assignment.trainer = ChosenTrainer(need, offer);
-  assignment.codec = spec.codec.up;
+  if (!evaluation) {
+    const ChosenCodec& upload = facts.uploads[index];
+    assignment.codec = upload.codec->text;
+    assignment.codec_reason = upload.reason;
+    assignment.max_upload_bytes = upload.codec->max_bytes;
+  }
   assignment.time_left_ms = std::max<int64_t>(facts.deadline_ms - NowMs(), 0);
-  assignment.max_upload_bytes = evaluation ? 0 : setup_->max_upload_bytes;
   assignment.cohort = Cohort(offer.client);
   assignment.max_weight = spec.bounds.max_weight;
   assignment.max_abs_delta = spec.bounds.max_abs_delta;

@@ -25,6 +25,7 @@ struct AttemptFacts {
   ModelRef base;
   std::shared_ptr<const MappedFile> base_file;
   std::vector<std::string> clients;  // pseudonyms, by index
+  std::vector<ChosenCodec> uploads;  // by index; empty: an evaluation
   int64_t deadline_ms = 0;
 };
 

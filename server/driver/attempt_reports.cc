@@ -8,7 +8,6 @@
 #include "common/base/log.h"
 #include "common/base/status_util.h"
 #include "server/driver/job_driver.h"
-#include "server/driver/update_view.h"
 
 namespace fedwatt {
 namespace {
@@ -253,34 +252,41 @@ void JobDriver::Fold(uint32_t index) {
       return;
     }
     attempt_->aggregator = std::move(*aggregator);
+    attempt_->folds = std::make_shared<FoldQueue>(context_->options.fold_threads);
   }
   ++attempt_->unsettled;
   const AcceptedReport& accepted = *attempt_->accepted[index];
-  const RoundKey key = attempt_->key();
+  const Resource& update = accepted.report.update;
+  FoldEntry entry{MakeAssignmentId(attempt_->key(), index),
+                  update.sha256,
+                  update.size,
+                  accepted.report.weight,
+                  accepted.clip_factor,
+                  attempt_->facts->uploads[index].codec};
+  if (attempt_->folds->Push(std::move(entry))) {
+    PostFold(attempt_->key(), attempt_->aggregator, attempt_->folds);
+  }
+}
+
+void JobDriver::PostFold(const RoundKey& key, std::shared_ptr<Aggregator> aggregator,
+                         std::shared_ptr<FoldQueue> folds) {
   context_->work->Post([weak = weak_from_this(), key, setup = setup_, spool = context_->deps.spool,
-                        aggregator = attempt_->aggregator, id = MakeAssignmentId(key, index),
-                        sha256 = accepted.report.update.sha256, weight = accepted.report.weight,
-                        clip = accepted.clip_factor]() mutable {
-    absl::Status folded;
-    if (auto update = spool->Read(id, sha256); !update.ok()) {
-      folded = update.status();
-    } else if (auto view = SpooledUpdateView::Create(setup.get(), update->get(), weight, clip);
-               !view.ok()) {
-      folded = view.status();
-    } else {
-      folded = aggregator->Accumulate(**view);
-    }
-    aggregator.reset();
+                        aggregator = std::move(aggregator), folds = std::move(folds)]() mutable {
+    const std::vector<FoldEntry> updates = folds->Take();
+    const absl::Status folded = FoldUpdates(*setup, spool, updates, aggregator.get());
     const auto self = weak.lock();
     if (self == nullptr) return;
-    self->PostSelf([key, id, folded](JobDriver& driver) {
-      if (driver.InAttempt(key)) driver.OnFolded(Annotate(folded, id));
+    // Behind other work: a pass that waits finds more to fold.
+    if (folded.ok() && folds->Passed()) self->PostFold(key, aggregator, std::move(folds));
+    aggregator.reset();
+    self->PostSelf([key, count = updates.size(), folded](JobDriver& driver) {
+      if (driver.InAttempt(key)) driver.OnFolded(count, folded);
     });
   });
 }
 
-void JobDriver::OnFolded(absl::Status folded) {
-  --attempt_->unsettled;
+void JobDriver::OnFolded(size_t updates, const absl::Status& folded) {
+  attempt_->unsettled -= static_cast<uint32_t>(updates);
   if (!folded.ok()) {
     Step(RoundError{NowMs(), absl::StrCat("folding an update: ", StatusText(folded))});
     return;

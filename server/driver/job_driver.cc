@@ -60,6 +60,10 @@ void JobDriver::OnStart() {
   if (attempt_ == nullptr) return Proceed();
   PublishAttempt();
   if (!running) return Step(OperatorStopped{NowMs()});
+  if (!attempt_->unknown_codec.ok()) {
+    return Step(RoundError{NowMs(), absl::StrCat("resuming an attempt that another version began: ",
+                                                 StatusText(attempt_->unknown_codec))});
+  }
   const RoundKey key = attempt_->key();
   for (uint32_t i = 0; i < attempt_->accepted.size(); ++i) {
     if (attempt_->accepted[i]) Fold(i);
@@ -234,6 +238,11 @@ RoundSummary JobDriver::CurrentSummary() const {
   summary.reason = attempt_->abandoned_because;
   summary.model = last_;
   summary.started_ms = attempt_->began_ms;
+  if (attempt_->facts != nullptr) {
+    for (const ChosenCodec& upload : attempt_->facts->uploads) {
+      ++summary.codecs[upload.codec->text];
+    }
+  }
   return summary;
 }
 

@@ -79,6 +79,7 @@ class JobDriver : public std::enable_shared_from_this<JobDriver> {
   absl::Status ReplayLog(const std::vector<LogRecord>& log);
   void Replay(const AttemptBegan& record);
   void Replay(const ClientsAssigned& record);
+  void ReplayUploads(const ClientsAssigned& record);
   void Replay(const ReportAccepted& record);
   void Replay(const ReportRefused& record);
   void Replay(const AttemptAbandoned& record);
@@ -126,6 +127,7 @@ class JobDriver : public std::enable_shared_from_this<JobDriver> {
   void OpenDemand();
   void OnCandidates();
   absl::StatusOr<Selection> Select(const std::vector<Candidate>& candidates, uint32_t count);
+  absl::Status ChooseUploads(const std::vector<Offer>& offers);
   void MakeFacts(const std::vector<std::string>& clients, int64_t deadline_ms);
   void PublishAttempt();
   void Resend(const std::string& client);
@@ -138,7 +140,9 @@ class JobDriver : public std::enable_shared_from_this<JobDriver> {
   void OnAccepted(uint32_t index);
   void AnswerRepeats(uint32_t index, const absl::StatusOr<ReportReply>& reply);
   void Fold(uint32_t index);
-  void OnFolded(absl::Status folded);
+  void PostFold(const RoundKey& key, std::shared_ptr<Aggregator> aggregator,
+                std::shared_ptr<FoldQueue> folds);
+  void OnFolded(size_t updates, const absl::Status& folded);
   void AggregateIfReady();
   void NoteParticipation(uint32_t index);
 

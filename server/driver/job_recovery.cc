@@ -129,8 +129,25 @@ void JobDriver::Replay(const ClientsAssigned& record) {
   attempt_->round.Step(ClientsSelected{record.now_ms, record.clients});
   attempt_->inclusion = record.inclusion;
   attempt_->selector_state = record.selector_state;
+  ReplayUploads(record);
   MakeFacts(record.clients, attempt_->round.deadline_ms());
   attempt_->round.Step(AssignmentsDurable{record.now_ms});
+}
+
+void JobDriver::ReplayUploads(const ClientsAssigned& record) {
+  if (record.key.evaluation) return;
+  for (size_t i = 0; i < record.clients.size(); ++i) {
+    ChosenCodec upload;
+    const std::string& text = i < record.codecs.size() ? record.codecs[i] : setup_->spec.codec.up;
+    if (i < record.codec_reasons.size()) upload.reason = record.codec_reasons[i];
+    auto codec = setup_->FindUploadCodec(text);
+    if (!codec.ok()) {
+      attempt_->unknown_codec =
+          Annotate(codec.status(), absl::StrCat("assignment ", MakeAssignmentId(record.key, i)));
+    }
+    upload.codec = codec.ok() ? *std::move(codec) : setup_->upload_codecs.front();
+    attempt_->uploads.push_back(std::move(upload));
+  }
 }
 
 void JobDriver::Replay(const ReportAccepted& record) {

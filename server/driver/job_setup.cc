@@ -26,6 +26,16 @@ absl::Status CheckPlugins(const JobSetup& setup, const Plugins& plugins) {
   return MistakeOfSpec(plugins.MakeAggregator(setup.Aggregation()).status());
 }
 
+std::vector<CodecNeed> CodecNeeds(const std::vector<std::shared_ptr<const UploadCodec>>& codecs) {
+  std::vector<CodecNeed> needs;
+  for (const auto& codec : codecs) {
+    if (std::find(needs.begin(), needs.end(), codec->need) == needs.end()) {
+      needs.push_back(codec->need);
+    }
+  }
+  return needs;
+}
+
 }  // namespace
 
 uint32_t JobSetup::MaxReports() const {
@@ -65,6 +75,14 @@ RoundLimits JobSetup::Limits(bool of_evaluation) const {
   return limits;
 }
 
+absl::StatusOr<std::shared_ptr<const UploadCodec>> JobSetup::FindUploadCodec(
+    const std::string& text) const {
+  for (const auto& codec : upload_codecs) {
+    if (codec->text == text) return codec;
+  }
+  return MakeUploadCodec(text, layout);
+}
+
 absl::StatusOr<std::shared_ptr<const JobSetup>> MakeJobSetup(const std::string& id,
                                                              const JobSpec& spec,
                                                              const Digest& bundle, BlobStore* blobs,
@@ -77,17 +95,15 @@ absl::StatusOr<std::shared_ptr<const JobSetup>> MakeJobSetup(const std::string& 
   FW_ASSIGN_OR_RETURN(setup->header, ReadBundleHeader(*setup->bundle_file));
   FW_ASSIGN_OR_RETURN(
       setup->layout, MakeUpdateLayout(setup->header.manifest, spec.plan.frozen, spec.plan.buffers));
-  auto codec = MakeCodec(spec.codec.up);
-  if (!codec.ok()) return Annotate(MistakeOfSpec(codec.status()), "codec.up");
-  setup->codec = *std::move(codec);
+  auto codecs = UploadCodecs(spec.codec, setup->layout);
+  if (!codecs.ok()) return Annotate(MistakeOfSpec(codecs.status()), "codec.up");
+  setup->upload_codecs = *std::move(codecs);
   if (spec.codec.down != "raw_f32") {
     return absl::InvalidArgumentError(
         absl::StrCat("codec.down = \"", spec.codec.down,
                      "\": models travel as \"raw_f32\" in this version; write down = \"raw_f32\""));
   }
-  setup->max_upload_bytes =
-      setup->codec->MaxEncodedBytes(setup->layout.coordinates) + setup->layout.buffer_bytes;
-  setup->training = TrainingNeed(spec, setup->header);
+  setup->training = TrainingNeed(spec, setup->header, CodecNeeds(setup->upload_codecs));
   setup->evaluation = EvaluationNeed(spec, setup->header);
   FW_RETURN_IF_ERROR(CheckPlugins(*setup, plugins));
   return std::shared_ptr<const JobSetup>(std::move(setup));

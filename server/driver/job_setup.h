@@ -2,11 +2,13 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "common/codec/codec.h"
 #include "common/model/bundle_header.h"
 #include "common/model/manifest.h"
+#include "server/driver/codec_policy.h"
 #include "server/driver/matching.h"
 #include "server/driver/plugins.h"
 #include "server/store/blob_store.h"
@@ -23,8 +25,7 @@ struct JobSetup {
   BlobRef bundle;  // the bundle file without tensors
   std::shared_ptr<const MappedFile> bundle_file;
   UpdateLayout layout;
-  std::shared_ptr<const Codec> codec;  // of uploads
-  uint64_t max_upload_bytes = 0;
+  std::vector<std::shared_ptr<const UploadCodec>> upload_codecs;  // codec_policy.h
   Need training;
   Need evaluation;
 
@@ -33,6 +34,8 @@ struct JobSetup {
   uint32_t MaxReports() const;
   AggregatorConfig Aggregation() const;
   RoundLimits Limits(bool of_evaluation) const;
+  // Of an assignment of before, which may have another than jobs get now; as MakeCodec.
+  absl::StatusOr<std::shared_ptr<const UploadCodec>> FindUploadCodec(const std::string& text) const;
 };
 
 // NOT_FOUND: the bundle's blob or a codec. INVALID_ARGUMENT: spec and model do not fit; every

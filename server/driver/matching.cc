@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <charconv>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -64,6 +65,21 @@ bool FormatFits(const Need& need, const Capabilities& offered) {
   });
 }
 
+std::string WhyNoCodec(const Need& need, const Capabilities& offered) {
+  if (need.codecs.empty()) return "";
+  std::vector<std::string> names;
+  std::string stateful;
+  for (const CodecNeed& codec : need.codecs) {
+    if (CanEncode(offered, codec)) return "";
+    names.push_back(absl::StrCat("'", codec.codec, "'"));
+    if (Contains(offered.codecs, codec.codec)) stateful = codec.codec;
+  }
+  if (!stateful.empty()) {
+    return absl::StrCat("needs a client that keeps state, for codec '", stateful, "'");
+  }
+  return absl::StrCat("needs codec ", absl::StrJoin(names, " or "));
+}
+
 std::string WhyNotCapable(const Need& need, const Capabilities& offered) {
   if (!need.trainer.empty() && !Contains(offered.trainers, need.trainer)) {
     return absl::StrCat("needs trainer '", need.trainer, "'");
@@ -81,19 +97,20 @@ std::string WhyNotCapable(const Need& need, const Capabilities& offered) {
       return absl::StrCat("needs label ", name, " = '", value, "'");
     }
   }
-  if (!need.codec.empty() && !Contains(offered.codecs, need.codec)) {
-    return absl::StrCat("needs codec '", need.codec, "'");
-  }
-  return "";
+  return WhyNoCodec(need, offered);
 }
 
 }  // namespace
 
-Need TrainingNeed(const JobSpec& spec, const BundleHeader& bundle) {
+bool CanEncode(const Capabilities& offered, const CodecNeed& codec) {
+  return Contains(offered.codecs, codec.codec) && (offered.keeps_state || !codec.keeps_state);
+}
+
+Need TrainingNeed(const JobSpec& spec, const BundleHeader& bundle, std::vector<CodecNeed> codecs) {
   Need need = CommonNeed(spec, bundle);
   need.min_examples = spec.dataset.min_examples;
   need.labels = spec.eligibility.labels;
-  need.codec = spec.codec.up;
+  need.codecs = std::move(codecs);
   return need;
 }
 

@@ -18,6 +18,13 @@ struct Offer {
   CheckInRequest request;
 };
 
+// A codec as far as matching goes.
+struct CodecNeed {
+  std::string codec;         // its name
+  bool keeps_state = false;  // only for clients that do: it corrects one update's error in the next
+  bool operator==(const CodecNeed&) const = default;
+};
+
 // What one kind of work (training or evaluation) of one job asks of a client.
 struct Need {
   std::string tenant;
@@ -30,11 +37,11 @@ struct Need {
   std::vector<std::string> formats;  // one of them; empty: the bundle has no artifacts
   uint64_t min_memory_bytes = 0;
   std::map<std::string, std::string> labels;
-  std::string codec;
+  std::vector<CodecNeed> codecs;  // of updates: one of them; empty: there are none
   std::string min_sdk;
 };
 
-Need TrainingNeed(const JobSpec& spec, const BundleHeader& bundle);
+Need TrainingNeed(const JobSpec& spec, const BundleHeader& bundle, std::vector<CodecNeed> codecs);
 Need EvaluationNeed(const JobSpec& spec, const BundleHeader& bundle);
 
 // floor(log2(examples)) + 1; 0 for 0. Devices tell no more than this of how much data they hold.
@@ -42,6 +49,8 @@ uint32_t ExampleCountBucket(uint64_t examples);
 
 // Numeric by dotted part: "1.10" is above "1.9"; missing and non-numeric parts count as 0.
 std::strong_ordering CompareVersions(const std::string& a, const std::string& b);
+
+bool CanEncode(const Capabilities& offered, const CodecNeed& codec);
 
 // Empty when `offer` fits, else the first thing that does not: "no job for dataset 'x'" fits a
 // sentence about this job alone as "needs dataset 'x'".

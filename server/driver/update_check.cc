@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -14,9 +13,6 @@
 
 namespace fedwatt {
 namespace {
-
-// Coordinates read at a time: large enough that a read costs little, small enough for the cache.
-constexpr uint64_t kBlock = 64 * 1024;
 
 std::string CoordinateName(const JobSetup& setup, uint64_t coordinate) {
   for (const UpdateLayout::Piece& piece : setup.layout.trainable) {
@@ -45,16 +41,14 @@ absl::Status BadValue(const JobSetup& setup, std::span<const float> block, uint6
   return absl::OkStatus();
 }
 
-using OnBlock = std::function<absl::Status(uint64_t begin, std::span<const float> values)>;
-
-absl::Status ForEachBlock(const SpooledUpdateView& view, uint64_t coordinates,
-                          const OnBlock& on_block) {
-  std::vector<float> block(std::min<uint64_t>(kBlock, coordinates));
+absl::Status FindBadValue(const JobSetup& setup, const SpooledUpdateView& view) {
+  const uint64_t coordinates = setup.layout.coordinates;
+  std::vector<float> block(std::min(SpooledUpdateView::kBlock, coordinates));
   for (uint64_t begin = 0; begin < coordinates; begin += block.size()) {
     const std::span<float> part(block.data(),
                                 std::min<uint64_t>(block.size(), coordinates - begin));
     FW_RETURN_IF_ERROR(view.ReadDelta(begin, part));
-    FW_RETURN_IF_ERROR(on_block(begin, part));
+    FW_RETURN_IF_ERROR(BadValue(setup, part, begin));
   }
   return absl::OkStatus();
 }
@@ -75,7 +69,7 @@ bool IsUsable(const std::optional<LossSums>& losses) {
 
 }  // namespace
 
-absl::Status CheckReport(const AttemptFacts& facts, const Report& report) {
+absl::Status CheckReport(const AttemptFacts& facts, uint32_t index, const Report& report) {
   const JobSpec::Bounds& bounds = facts.setup->spec.bounds;
   if (report.base_sha256 != facts.base.sha256) {
     return absl::InvalidArgumentError(
@@ -98,28 +92,22 @@ absl::Status CheckReport(const AttemptFacts& facts, const Report& report) {
   if (report.update.size == 0) {
     return absl::InvalidArgumentError("the report brings no update; report a failure instead");
   }
-  if (report.update.size > facts.setup->max_upload_bytes) {
+  const UploadCodec& codec = *facts.uploads[index].codec;
+  if (report.update.size > codec.max_bytes) {
     return absl::InvalidArgumentError(absl::StrCat("an update of ", report.update.size,
                                                    " bytes: this job's have at most ",
-                                                   facts.setup->max_upload_bytes));
+                                                   codec.max_bytes, " as ", codec.text));
   }
   return absl::OkStatus();
 }
 
-absl::StatusOr<double> ValidateUpdate(const JobSetup& setup, const SpooledUpdate& update) {
-  FW_ASSIGN_OR_RETURN(const auto view, SpooledUpdateView::Create(&setup, &update, 1, 1));
-  const uint64_t coordinates = setup.layout.coordinates;
-  F32Scanner scanner;
-  FW_RETURN_IF_ERROR(ForEachBlock(*view, coordinates, [&](uint64_t, std::span<const float> values) {
-    scanner.Add(values);
-    return absl::OkStatus();
-  }));
-  const F32Stats stats = scanner.Stats();
+absl::StatusOr<double> ValidateUpdate(const JobSetup& setup, const UploadCodec& codec,
+                                      const SpooledUpdate& update) {
+  FW_ASSIGN_OR_RETURN(const auto view, SpooledUpdateView::Create(&setup, &codec, &update, 1, 1));
+  FW_ASSIGN_OR_RETURN(const F32Stats stats, view->Scan());
+  // The greatest value may be an upper bound only: none may be found.
   if (!stats.finite || stats.max_abs > setup.spec.bounds.max_abs_delta) {
-    FW_RETURN_IF_ERROR(
-        ForEachBlock(*view, coordinates, [&](uint64_t begin, std::span<const float> values) {
-          return BadValue(setup, values, begin);
-        }));
+    FW_RETURN_IF_ERROR(FindBadValue(setup, *view));
   }
   FW_RETURN_IF_ERROR(CheckBuffers(setup, *view));
   const double max_norm = setup.spec.bounds.max_update_norm;

@@ -162,7 +162,8 @@ void UpdateIntake::SubmitReport(const Principal& who, Report report, ReplyDone d
   if (report.status != ReportStatus::kOk) {
     return HandOver(*owned, std::move(report), 1.0, std::move(done));
   }
-  if (absl::Status checked = CheckReport(*owned->slot->facts, report); !checked.ok()) {
+  const SlotView& slot = *owned->slot;
+  if (absl::Status checked = CheckReport(*slot.facts, slot.index, report); !checked.ok()) {
     return HandOver(*owned, std::move(report), std::move(checked), std::move(done));
   }
   if (owned->name.key.evaluation) {
@@ -220,7 +221,8 @@ absl::StatusOr<Coordinator::UploadStart> UpdateIntake::StartUpload(const Princip
     start.refused = **known;
     return start;
   }
-  if (const absl::Status verdict = CheckReport(*owned->slot->facts, report); !verdict.ok()) {
+  const SlotView& slot = *owned->slot;
+  if (const absl::Status verdict = CheckReport(*slot.facts, slot.index, report); !verdict.ok()) {
     FW_ASSIGN_OR_RETURN(start.refused, RefuseNow(*owned, std::move(report), verdict));
     return start;
   }
@@ -302,7 +304,8 @@ void UpdateIntake::Check(const DriverContext& context, const Owned& owned, Repor
   const auto validate = [&]() -> absl::StatusOr<double> {
     FW_ASSIGN_OR_RETURN(const std::unique_ptr<SpooledUpdate> update,
                         context.deps.spool->Read(report.assignment_id, report.update.sha256));
-    return ValidateUpdate(*owned.driver->setup(), *update);
+    const AttemptFacts& facts = *owned.slot->facts;
+    return ValidateUpdate(*facts.setup, *facts.uploads[owned.name.index].codec, *update);
   };
   absl::Status arrived = upload->Finish();
   absl::StatusOr<double> clip_factor = arrived.ok() ? validate() : arrived;

@@ -1,15 +1,27 @@
 #include "server/driver/update_view.h"
 
+#include <algorithm>
 #include <bit>
-#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 
 namespace fedwatt {
+namespace {
+
+// A plain encoding is the values themselves, little-endian as this machine.
+static_assert(std::endian::native == std::endian::little);
+bool IsPlain(const UploadCodec& codec) { return codec.need.codec == "raw_f32"; }
+
+}  // namespace
+
+uint64_t SpooledUpdateView::HeldBytes(const UploadCodec& codec, uint64_t update_bytes) {
+  return IsPlain(codec) ? 0 : update_bytes;
+}
 
 absl::StatusOr<std::unique_ptr<SpooledUpdateView>> SpooledUpdateView::Create(
-    const JobSetup* setup, const SpooledUpdate* update, uint64_t weight, double clip_factor) {
+    const JobSetup* setup, const UploadCodec* codec, const SpooledUpdate* update, uint64_t weight,
+    double clip_factor) {
   const uint64_t buffers = setup->layout.buffer_bytes;
   if (update->size() < buffers) {
     return absl::InvalidArgumentError(absl::StrCat("the update has ", update->size(),
@@ -20,20 +32,23 @@ absl::StatusOr<std::unique_ptr<SpooledUpdateView>> SpooledUpdateView::Create(
       new SpooledUpdateView(setup, update, weight, clip_factor));
   view->encoded_bytes_ = update->size() - buffers;
   const uint64_t coordinates = setup->layout.coordinates;
-  view->plain_ = setup->codec->spec().name == "raw_f32";
-  if (view->plain_) {
-    if (view->encoded_bytes_ != coordinates * sizeof(float)) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("the update has ", update->size(), " bytes; the ", coordinates,
-                       " coordinates of this job and ", buffers, " bytes of buffers take ",
-                       coordinates * sizeof(float) + buffers));
-    }
-    return view;
+  if (IsPlain(*codec)) {
+    if (view->encoded_bytes_ == coordinates * sizeof(float)) return view;
+    return absl::InvalidArgumentError(
+        absl::StrCat("the update has ", update->size(), " bytes; the ", coordinates,
+                     " coordinates of this job and ", buffers, " bytes of buffers take ",
+                     coordinates * sizeof(float) + buffers));
   }
-  view->encoded_.resize(view->encoded_bytes_);
-  FW_RETURN_IF_ERROR(update->ReadAt(0, view->encoded_));
-  FW_ASSIGN_OR_RETURN(view->decoder_, setup->codec->Open(view->encoded_, coordinates));
+  view->encoded_ = std::make_unique_for_overwrite<uint8_t[]>(view->encoded_bytes_);
+  const std::span<uint8_t> encoded(view->encoded_.get(), view->encoded_bytes_);
+  FW_RETURN_IF_ERROR(update->ReadAt(0, encoded));
+  FW_ASSIGN_OR_RETURN(view->decoder_, codec->codec->Open(encoded, coordinates));
   return view;
+}
+
+absl::Status SpooledUpdateView::ReadPlain(uint64_t begin, std::span<float> out) const {
+  return update_->ReadAt(begin * sizeof(float),
+                         {reinterpret_cast<uint8_t*>(out.data()), out.size_bytes()});
 }
 
 absl::Status SpooledUpdateView::ReadDelta(uint64_t begin, std::span<float> out) const {
@@ -42,13 +57,21 @@ absl::Status SpooledUpdateView::ReadDelta(uint64_t begin, std::span<float> out) 
     return absl::OutOfRangeError(
         absl::StrCat("coordinates ", begin, "+", out.size(), " of ", coordinates));
   }
-  if (!plain_) {
-    return decoder_->Read(begin, out);
+  return decoder_ == nullptr ? ReadPlain(begin, out) : decoder_->Read(begin, out);
+}
+
+absl::StatusOr<F32Stats> SpooledUpdateView::Scan() const {
+  if (decoder_ != nullptr) return decoder_->Scan();
+  const uint64_t coordinates = setup_->layout.coordinates;
+  std::vector<float> block(std::min(kBlock, coordinates));
+  F32Scanner scanner;
+  for (uint64_t begin = 0; begin < coordinates; begin += block.size()) {
+    const std::span<float> part(block.data(),
+                                std::min<uint64_t>(block.size(), coordinates - begin));
+    FW_RETURN_IF_ERROR(ReadPlain(begin, part));
+    scanner.Add(part);
   }
-  // A plain encoding is the values themselves, little-endian as this machine.
-  static_assert(std::endian::native == std::endian::little);
-  return update_->ReadAt(begin * sizeof(float),
-                         {reinterpret_cast<uint8_t*>(out.data()), out.size_bytes()});
+  return scanner.Stats();
 }
 
 absl::StatusOr<std::vector<uint8_t>> SpooledUpdateView::ReadBuffers() const {

@@ -128,7 +128,7 @@ TEST_F(BadInput, AnUpdateTooShortForTheModel) {
 
 TEST_F(BadInput, AnUpdateLargerThanTheModel) {
   ExpectRefused([](const Assignment&, FakeWork* work) { work->update.resize(68); },
-                "invalid: an update of 68 bytes: this job's have at most 64");
+                "invalid: an update of 68 bytes: this job's have at most 64 as raw_f32");
 }
 
 TEST_F(BadInput, NoUpdateAtAll) {

@@ -33,20 +33,22 @@ class Matches : public ::testing::Test {
     offer_.request.capabilities.codecs = {"raw_f32"};
     offer_.request.datasets = {{"letters", 1, 9}, {"digits", 2, 10}};
   }
-  std::string WhyNotTraining() { return WhyNot(TrainingNeed(spec_, bundle_), offer_); }
+  Need Training() const { return TrainingNeed(spec_, bundle_, codecs_); }
+  std::string WhyNotTraining() const { return WhyNot(Training(), offer_); }
 
   JobSpec spec_;
   BundleHeader bundle_;
+  std::vector<CodecNeed> codecs_ = {{"raw_f32", false}};
   Offer offer_;
 };
 
 TEST_F(Matches, WhatFits) {
   EXPECT_EQ(WhyNotTraining(), "");
-  const Need need = TrainingNeed(spec_, bundle_);
+  const Need need = Training();
   EXPECT_EQ(MatchingDataset(need, offer_)->schema_version, 2u);
   EXPECT_EQ(ChosenTrainer(need, offer_), "torch");
   spec_.eligibility.trainer = "echo";
-  EXPECT_EQ(ChosenTrainer(TrainingNeed(spec_, bundle_), offer_), "echo");
+  EXPECT_EQ(ChosenTrainer(Training(), offer_), "echo");
 }
 
 TEST_F(Matches, ArtifactFormats) {
@@ -57,6 +59,22 @@ TEST_F(Matches, ArtifactFormats) {
   bundle_.artifacts.pop_back();
   offer_.request.capabilities.artifact_formats.clear();
   EXPECT_EQ(WhyNotTraining(), "") << "a trainer that reads no artifact takes every bundle";
+}
+
+TEST_F(Matches, Codecs) {
+  codecs_ = {{"eden", false}};
+  EXPECT_EQ(WhyNotTraining(), "needs codec 'eden'");
+  codecs_ = {{"eden", false}, {"bf16", false}};
+  EXPECT_EQ(WhyNotTraining(), "needs codec 'eden' or 'bf16'");
+  offer_.request.capabilities.codecs = {"topk", "bf16"};
+  EXPECT_EQ(WhyNotTraining(), "");
+  codecs_ = {{"topk", true}};
+  EXPECT_EQ(WhyNotTraining(), "needs a client that keeps state, for codec 'topk'");
+  offer_.request.capabilities.keeps_state = true;
+  EXPECT_EQ(WhyNotTraining(), "");
+  offer_.request.capabilities.codecs.clear();
+  EXPECT_EQ(WhyNot(EvaluationNeed(spec_, bundle_), offer_), "needs role evaluator")
+      << "an evaluation has no update to code";
 }
 
 TEST_F(Matches, SchemaVersions) {
