@@ -28,6 +28,7 @@ std::vector<FuzzTarget> AllTargets() {
   std::vector<FuzzTarget> targets = CodecTargets();
   targets.push_back(CodecTextTarget());
   targets.push_back(SymbolTarget());
+  targets.push_back(ModelStepTarget());
   for (FuzzTarget& target : WireTargets()) targets.push_back(std::move(target));
   return targets;
 }
