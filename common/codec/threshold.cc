@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 #include <functional>
+#include <utility>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "common/codec/threshold.cc"
@@ -172,11 +173,7 @@ std::vector<uint64_t> Candidates(std::span<const float> values, uint64_t k) {
   return positions;
 }
 
-MagnitudeThreshold ThresholdAmong(std::span<const float> values,
-                                  std::span<const uint64_t> positions, uint64_t k) {
-  std::vector<uint32_t> magnitudes;
-  magnitudes.reserve(positions.size());
-  for (const uint64_t position : positions) magnitudes.push_back(MagnitudeBits(values[position]));
+MagnitudeThreshold KthOf(std::vector<uint32_t> magnitudes, uint64_t k) {
   const auto kth = magnitudes.begin() + static_cast<std::ptrdiff_t>(k - 1);
   std::nth_element(magnitudes.begin(), kth, magnitudes.end(), std::greater<>());
   const uint32_t bits = *kth;
@@ -186,8 +183,21 @@ MagnitudeThreshold ThresholdAmong(std::span<const float> values,
 
 MagnitudeThreshold ThresholdOf(std::span<const float> values, std::span<const uint64_t> candidates,
                                uint64_t k) {
-  return candidates.empty() ? ThresholdByCounting(values, k)
-                            : ThresholdAmong(values, candidates, k);
+  // Clearing and adding up the counters takes longer than to look at so few.
+  constexpr size_t kFew = size_t{1} << 14;
+  std::vector<uint32_t> magnitudes;
+  if (!candidates.empty()) {
+    magnitudes.reserve(candidates.size());
+    for (const uint64_t position : candidates) {
+      magnitudes.push_back(MagnitudeBits(values[position]));
+    }
+  } else if (values.size() <= kFew) {
+    magnitudes.reserve(values.size());
+    for (const float value : values) magnitudes.push_back(MagnitudeBits(value));
+  } else {
+    return ThresholdByCounting(values, k);
+  }
+  return KthOf(std::move(magnitudes), k);
 }
 
 }  // namespace

@@ -6,7 +6,8 @@
 // magnitude that somewhat more than k exceed; one pass lists these, and the k-th is among them.
 // Otherwise, or where the sample was wrong, one pass counts |x| by its upper 16 bits and so finds
 // those of the k-th largest; a second counts the lower 15 bits of those that share them. Either way
-// the k-th magnitude is exact, memory is O(k), and no values make it slow.
+// the k-th magnitude is exact, memory is O(k), and no values make it slow. Vectors that fit a cache
+// are partitioned.
 
 #include <cstdint>
 #include <span>

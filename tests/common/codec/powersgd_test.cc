@@ -145,10 +145,10 @@ TEST(PowerSgdTest, BytesDependOnTheClientAndTheRound) {
 }
 
 TEST(PowerSgdTest, EveryInstructionSetGivesTheSameBits) {
-  for (const auto& [rows, columns] : {std::pair{53, 47}, std::pair{3, 1030}, std::pair{1030, 5}}) {
-    const std::vector<float> values = Gaussian(static_cast<size_t>(rows * columns));
-    const std::vector<MatrixShape> matrices = {
-        {0, static_cast<uint64_t>(rows), static_cast<uint64_t>(columns)}};
+  constexpr MatrixShape kShapes[] = {{0, 53, 47}, {0, 3, 1030}, {0, 1030, 5}};
+  for (const MatrixShape& shape : kShapes) {
+    const std::vector<float> values = Gaussian(shape.rows * shape.columns);
+    const std::vector<MatrixShape> matrices = {shape};
     const Coded first = RoundTrip("powersgd:rank=2", values, matrices);
     EXPECT_LT(first.bytes.size(), values.size() * sizeof(float));
     ForEachInstructionSet([&](const char* name) {

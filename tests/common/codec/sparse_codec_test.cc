@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "common/base/bytes.h"
 #include "common/base/rng.h"
 #include "common/codec/varint.h"
@@ -57,13 +58,14 @@ TEST(FractionTest, TellsHowManyAreKept) {
 
 TEST(FractionTest, MustBeAShare) {
   for (const std::string name : {"topk", "stc"}) {
-    EXPECT_EQ((*MakeCodec(name))->spec().ToString(), name + ":fraction=0.01");
-    EXPECT_EQ((*MakeCodec(name + ":fraction=0.0123456789"))->spec().ToString(),
-              name + ":fraction=0.0123456789");
+    const std::string prefix = absl::StrCat(name, ":fraction=");
+    EXPECT_EQ((*MakeCodec(name))->spec().ToString(), absl::StrCat(prefix, "0.01"));
+    const std::string long_one = absl::StrCat(prefix, "0.0123456789");
+    EXPECT_EQ((*MakeCodec(long_one))->spec().ToString(), long_one);
     for (const std::string bad : {"0", "-0.1", "1.5", "nan", "few"}) {
-      ExpectRefused(MakeCodec(name + ":fraction=" + bad).status(), "fraction");
+      ExpectRefused(MakeCodec(absl::StrCat(prefix, bad)).status(), "fraction");
     }
-    ExpectRefused(MakeCodec(name + ":share=0.1").status(), "share");
+    ExpectRefused(MakeCodec(absl::StrCat(name, ":share=0.1")).status(), "share");
   }
 }
 
