@@ -15,6 +15,7 @@
 #include "common/base/status_util.h"
 #include "common/codec/layout_walker.h"
 #include "common/codec/symbol_coder.h"
+#include "common/codec/symbol_kernels.h"
 #include "common/codec/varint.h"
 #include "common/codec/zstd_section.h"
 
@@ -105,6 +106,9 @@ absl::Status TakeWhole(const Manifest& manifest, const UpdateLayout& layout,
   for (uint64_t begin = 0; begin < layout.coordinates; begin += kGroup) {
     const std::span<int16_t> group(multiples.data(), std::min(kGroup, layout.coordinates - begin));
     FW_RETURN_IF_ERROR(TakeSymbols(payload, group));
+    if (SymbolRangeKernel(group.data(), group.size()).min < -kMaxMultiple) {
+      return Malformed(absl::StrCat("a multiple below ", -kMaxMultiple));
+    }
     for (uint64_t at = 0; at < group.size(); at += kPart) {
       const std::span<float> part(values.data(), std::min(kPart, group.size() - at));
       FromMultiples(StepsFrom(steps, begin + at), group.subspan(at, part.size()), part);

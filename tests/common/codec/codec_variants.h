@@ -22,6 +22,8 @@ inline std::vector<std::string> CodecVariants() {
       "eden:bits=3,mode=lloyd_max",
       "eden:bits=4,mode=lloyd_max",
       "eden:bits=8,mode=lloyd_max",
+      "qsgd:bucket=100,levels=1",
+      "qsgd:bucket=65536,levels=1023",
       "topk:fraction=0.001",
       "topk:fraction=0.3",
       "topk:fraction=1",
