@@ -1,6 +1,7 @@
 #include "server/cli/job_text.h"
 
 #include <algorithm>
+#include <map>
 #include <vector>
 
 #include "absl/strings/ascii.h"
@@ -75,6 +76,16 @@ bool HasUnavailable(const v1::Job& job) {
 
 std::string ShortHash(const std::string& digest) {
   return digest.empty() ? "-" : HexEncode(AsBytes(digest)).substr(0, 16);
+}
+
+std::string CodecText(const google::protobuf::Map<std::string, uint32_t>& codecs) {
+  // A protobuf map has no order.
+  const std::map<std::string, uint32_t> sorted(codecs.begin(), codecs.end());
+  std::vector<std::string> parts;
+  for (const auto& [codec, assignments] : sorted) {
+    parts.push_back(sorted.size() == 1 ? codec : absl::StrCat(codec, " x", assignments));
+  }
+  return parts.empty() ? "-" : absl::StrJoin(parts, ", ");
 }
 
 }  // namespace
@@ -182,8 +193,8 @@ std::string JobSummary(const v1::Job& job) {
 
 std::string RoundTable(const v1::Job& job) {
   std::vector<std::vector<std::string>> rows = {{"round", "reports", "failed", "late", "accuracy",
-                                                 "loss", "up", "down", "seconds", "energy",
-                                                 "model"}};
+                                                 "loss", "up", "down", "codecs", "seconds",
+                                                 "energy", "model"}};
   for (const v1::RoundSummary& round : job.rounds()) {
     const v1::MetricSummary& metrics = BestKnown(round);
     rows.push_back(
@@ -191,7 +202,7 @@ std::string RoundTable(const v1::Job& job) {
          absl::StrCat(round.failed()), absl::StrCat(round.late()),
          metrics.has_accuracy() ? Percent(metrics.accuracy()) : "-",
          metrics.has_loss() ? absl::StrFormat("%.4f", metrics.loss()) : "-",
-         HumanBytes(round.bytes_up()), HumanBytes(round.bytes_down()),
+         HumanBytes(round.bytes_up()), HumanBytes(round.bytes_down()), CodecText(round.codecs()),
          absl::StrFormat("%.1f", static_cast<double>(round.ended_ms() - round.started_ms()) * 1e-3),
          EnergyText(round.energy()), ShortHash(round.model().sha256())});
   }

@@ -99,6 +99,8 @@ absl::Status OnRecord(const JobScope& scope, const ClientsAssigned& record, Tabl
     assignment.key = record.key;
     assignment.index = index;
     assignment.client = record.clients[index];
+    if (index < record.codecs.size()) assignment.codec = record.codecs[index];
+    if (index < record.codec_reasons.size()) assignment.codec_reason = record.codec_reasons[index];
     FW_RETURN_IF_ERROR(tables.AddAssignment(scope, assignment, record.now_ms));
   }
   return tables.AppendLog(scope, record);

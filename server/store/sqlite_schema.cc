@@ -86,6 +86,10 @@ CREATE TABLE models (
   model BLOB NOT NULL,                    -- ModelRef
   PRIMARY KEY (tenant, population, job, round)) WITHOUT ROWID;
 )",
+    R"(
+ALTER TABLE assignments ADD COLUMN codec TEXT NOT NULL DEFAULT '';  -- of the update
+ALTER TABLE assignments ADD COLUMN codec_reason TEXT NOT NULL DEFAULT '';
+)",
 };
 static_assert(std::size(kSteps) == kSchemaVersion);
 

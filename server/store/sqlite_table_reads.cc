@@ -66,11 +66,11 @@ absl::StatusOr<std::optional<RoundCommitted>> SqliteTables::LastCommit(const Job
 absl::StatusOr<std::optional<AssignmentRecord>> SqliteTables::GetAssignment(const JobScope& scope,
                                                                             const RoundKey& key,
                                                                             uint32_t index) {
-  SqliteQuery query =
-      BindAttempt(db_->Query("SELECT client, state, reason FROM assignments WHERE tenant = ? "
-                             "AND population = ? AND job = ? AND evaluation = ? AND round = ? "
-                             "AND attempt = ? AND idx = ?"),
-                  scope, key);
+  SqliteQuery query = BindAttempt(db_->Query("SELECT client, state, reason, codec, codec_reason "
+                                             "FROM assignments WHERE tenant = ? AND population = ? "
+                                             "AND job = ? AND evaluation = ? AND round = ? "
+                                             "AND attempt = ? AND idx = ?"),
+                                  scope, key);
   FW_ASSIGN_OR_RETURN(const bool found, query.Bind(static_cast<int64_t>(index)).Step());
   if (!found) return std::optional<AssignmentRecord>();
   AssignmentRecord assignment;
@@ -80,6 +80,8 @@ absl::StatusOr<std::optional<AssignmentRecord>> SqliteTables::GetAssignment(cons
   assignment.client = query.Bytes(0);
   assignment.state = static_cast<AssignmentState>(query.Int(1));
   assignment.reason = query.Bytes(2);
+  assignment.codec = query.Bytes(3);
+  assignment.codec_reason = query.Bytes(4);
   return std::optional<AssignmentRecord>(std::move(assignment));
 }
 

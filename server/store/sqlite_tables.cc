@@ -80,13 +80,15 @@ absl::Status SqliteTables::PutCommit(const JobScope& scope, const RoundCommitted
 absl::Status SqliteTables::AddAssignment(const JobScope& scope, const AssignmentRecord& assignment,
                                          int64_t at_ms) {
   return BindAttempt(db_->Query("INSERT OR IGNORE INTO assignments "
-                                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
+                                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
                      scope, assignment.key)
       .Bind(static_cast<int64_t>(assignment.index))
       .Bind(assignment.client)
       .Bind(static_cast<int64_t>(assignment.state))
       .Bind(assignment.reason)
       .Bind(at_ms)
+      .Bind(assignment.codec)
+      .Bind(assignment.codec_reason)
       .Run();
 }
 

@@ -96,7 +96,9 @@ struct AssignmentRecord {
   uint32_t index = 0;
   std::string client;  // pseudonym
   AssignmentState state = AssignmentState::kAssigned;
-  std::string reason;
+  std::string reason;        // of the state
+  std::string codec;         // of its update; empty: an evaluation, or the job's codec.up
+  std::string codec_reason;  // why this codec
 };
 
 // What is known of one client in one job; feeds selectors.

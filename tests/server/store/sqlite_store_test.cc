@@ -172,6 +172,21 @@ TEST_F(SqliteStoreTest, ADatabaseOfANewerProgramIsRefused) {
   EXPECT_THAT(Sql(Database(), "SELECT version FROM schema_version"), ElementsAre("7"));
 }
 
+TEST_F(SqliteStoreTest, ADatabaseOfTheFirstVersionGoesOn) {
+  ASSERT_TRUE(WriteTo(*Open(), {PutJob{MakeJob()}, Assigned(Train(1), {"ann"})}).ok());
+  Sql(Database(), "ALTER TABLE assignments DROP COLUMN codec");
+  Sql(Database(), "ALTER TABLE assignments DROP COLUMN codec_reason");
+  Sql(Database(), "UPDATE schema_version SET version = 1");
+  const auto store = Open();
+  const auto found = store->FindAssignment("job-1/r1/a1/0");
+  ASSERT_TRUE(found.ok() && found->has_value()) << found.status();
+  EXPECT_EQ((*found)->client, "ann");
+  EXPECT_EQ((*found)->codec, "");
+  ASSERT_TRUE(WriteTo(*store, {Assigned(Train(2), {"bob"})}).ok());
+  EXPECT_THAT(Sql(Database(), "SELECT client, codec, codec_reason FROM assignments"),
+              ElementsAre("ann||", "bob||"));
+}
+
 TEST_F(SqliteStoreTest, AFileThatIsNoDatabaseIsNamed) {
   ASSERT_TRUE(WriteFileAtomic(Database(), std::string(8192, 'x')).ok());
   const absl::Status status = SqliteStore::Open({.dir = dir_.path()}).status();

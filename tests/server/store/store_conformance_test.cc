@@ -101,6 +101,23 @@ TEST_P(StoreConformance, AssignmentsAreThereOnceTheyAreLogged) {
   EXPECT_EQ(StateOf(Evaluate(1), 0), "unknown");
 }
 
+TEST_P(StoreConformance, AnAssignmentKeepsItsCodecAndWhy) {
+  AppendLog assigned = Assigned(Train(1), {"ann", "bob"});
+  auto& record = std::get<ClientsAssigned>(assigned.record);
+  record.codecs = {"eden:bits=2", "raw_f32"};
+  record.codec_reasons = {"eden:bits=2: 3.1 J", "raw_f32: offers no other"};
+  ASSERT_TRUE(Write({Began(Train(1)), assigned, Accepted(Train(1), 0), Committed(Train(1))}).ok());
+  const auto ann = store().FindAssignment("job-1/r1/a1/0");
+  const auto bob = store().FindAssignment("job-1/r1/a1/1");
+  EXPECT_EQ((*ann)->codec, "eden:bits=2");
+  EXPECT_EQ((*ann)->codec_reason, "eden:bits=2: 3.1 J");
+  EXPECT_EQ((*bob)->codec, "raw_f32");
+  EXPECT_EQ((*bob)->codec_reason, "raw_f32: offers no other");
+  // Of a log of before there were codecs to choose from.
+  ASSERT_TRUE(Write({Assigned(Train(2), {"ann"})}).ok());
+  EXPECT_EQ((*store().FindAssignment("job-1/r2/a1/0"))->codec, "");
+}
+
 TEST_P(StoreConformance, FindsNothingUnderAnIdThatIsNone) {
   ASSERT_TRUE(Write({Assigned(Train(1), {"ann"})}).ok());
   for (const char* id : {"", "/", "job-1", "job-1/r1/a1", "job-1/r1/a1/", "job-1/r01/a1/0",
