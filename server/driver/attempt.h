@@ -74,6 +74,8 @@ struct Attempt {
   Digest strategy_state{};
   Digest saved_selector_state{};
   std::string strategy_text;  // what strategy_state is the hash of
+  std::shared_ptr<const Broadcast> broadcast;
+  Digest broadcast_state{};
 };
 
 }  // namespace fedwatt

@@ -22,6 +22,32 @@ Resource ByHash(const Digest& sha256, const MappedFile& file) {
   return resource;
 }
 
+// How a client gets the model: by the smallest way that it understands.
+void NameModel(const AttemptFacts& facts, const Offer& offer, Assignment* assignment) {
+  assignment->base = facts.base;
+  assignment->model = ByHash(facts.base.sha256, *facts.base_file);
+  if (facts.broadcast == nullptr) return;
+  const std::vector<Digest>& held = offer.request.models;
+  const std::vector<std::string>& codecs = offer.request.capabilities.codecs;
+  if (std::find(held.begin(), held.end(), facts.base.sha256) != held.end()) {
+    assignment->model.inline_data.clear();
+    return;
+  }
+  const std::string needed = facts.setup->down->spec().name;
+  if (std::find(codecs.begin(), codecs.end(), needed) == codecs.end()) return;
+  assignment->model_steps = WayTo(facts.broadcast->state, held);
+  if (assignment->model_steps.empty()) return;
+  // Should it not find the way, it downloads the flat model.
+  assignment->model.inline_data.clear();
+  uint64_t room = bounds::kMaxInlineBytes;
+  for (ModelStep& step : assignment->model_steps) {
+    Resource& payload = step.payload;
+    if (payload.size > room) continue;
+    room -= payload.size;
+    payload.inline_data = AsText(facts.broadcast->Find(payload.sha256)->bytes());
+  }
+}
+
 // "00".."99", stable for a client, and unlike its pseudonym no handle on it.
 std::string Cohort(const std::string& client) {
   const Digest digest = Sha256Of(AsBytes(absl::StrCat("fedwatt-cohort ", client)));
@@ -152,6 +178,11 @@ void JobDriver::MakeFacts(const std::vector<std::string>& clients, int64_t deadl
   facts->setup = setup_;
   facts->base = last_;
   facts->base_file = base_file_;
+  if (broadcast_ != nullptr && !EvaluatesExact(*attempt_)) {
+    facts->broadcast = broadcast_;
+    facts->base.sha256 = broadcast_->state.model.sha256;
+    facts->base_file = broadcast_->model();
+  }
   facts->clients = clients;
   facts->uploads = std::move(attempt_->uploads);
   facts->deadline_ms = deadline_ms;
@@ -260,8 +291,7 @@ Assignment JobDriver::MakeAssignment(uint32_t index, const Offer& offer) const {
   assignment.id = MakeAssignmentId(facts.key, index);
   assignment.key = facts.key;
   assignment.kind = evaluation ? AssignmentKind::kEvaluate : AssignmentKind::kTrain;
-  assignment.base = facts.base;
-  assignment.model = ByHash(facts.base.sha256, *facts.base_file);
+  NameModel(facts, offer, &assignment);
   assignment.bundle = ByHash(setup_->bundle.sha256, *setup_->bundle_file);
   assignment.plan = spec.plan;
   assignment.plan.seed = spec.seed;

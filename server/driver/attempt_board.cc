@@ -70,6 +70,7 @@ void AttemptBoard::End(const RoundKey& key, Outcome outcome, const std::string& 
   // What is asked from now on are outcomes; the model's mapping would keep it in memory.
   auto slim = std::make_shared<AttemptFacts>(*it->second.facts);
   slim->base_file = nullptr;
+  slim->broadcast = nullptr;
   it->second.facts = std::move(slim);
   for (const std::string& client : it->second.facts->clients) {
     const auto [begin, end] = by_client_.equal_range(client);
@@ -120,6 +121,8 @@ std::shared_ptr<const MappedFile> AttemptBoard::BlobFor(const std::string& clien
     const AttemptFacts& facts = *entries_.at(it->second).facts;
     if (facts.base.sha256 == sha256) return facts.base_file;
     if (facts.setup->bundle.sha256 == sha256) return facts.setup->bundle_file;
+    if (facts.broadcast == nullptr) continue;
+    if (auto payload = facts.broadcast->Find(sha256)) return payload;
   }
   return nullptr;
 }

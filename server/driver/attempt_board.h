@@ -11,6 +11,7 @@
 
 #include "common/base/mutex.h"
 #include "common/model/fleet.h"
+#include "server/driver/broadcast.h"
 #include "server/driver/job_setup.h"
 #include "server/round/round.h"
 
@@ -22,9 +23,10 @@ namespace fedwatt {
 struct AttemptFacts {
   RoundKey key;
   std::shared_ptr<const JobSetup> setup;
-  ModelRef base;
+  ModelRef base;  // what its clients work on: the job's model, or the broadcast model of it
   std::shared_ptr<const MappedFile> base_file;
-  std::vector<std::string> clients;  // pseudonyms, by index
+  std::shared_ptr<const Broadcast> broadcast;  // of `base`; null: the exact model
+  std::vector<std::string> clients;            // pseudonyms, by index
   std::vector<ChosenCodec> uploads;  // by index; empty: an evaluation
   int64_t deadline_ms = 0;
 };

@@ -26,8 +26,18 @@ absl::StatusOr<Digest> PutState(BlobStore* blobs, const std::string& state) {
 
 }  // namespace
 
+struct JobDriver::ApplyInputs {
+  std::shared_ptr<Aggregator> aggregator;
+  uint64_t version = 0;
+  std::shared_ptr<const MappedFile> base;
+  std::shared_ptr<const Broadcast> broadcast;  // null: none is made
+  std::string selector_state;
+};
+
 struct JobDriver::AppliedModel {
   BlobRef model;
+  std::shared_ptr<const Broadcast> broadcast;
+  Digest broadcast_state{};
   Digest strategy_state{};
   std::string strategy_text;
   Digest selector_state{};
@@ -35,36 +45,41 @@ struct JobDriver::AppliedModel {
 
 // Reads and writes model-sized data, hence off the strand, which meanwhile leaves strategy_ alone:
 // in Applying the round asks nothing of it.
-absl::StatusOr<JobDriver::AppliedModel> JobDriver::Apply(Aggregator&& aggregator,
-                                                         const MappedFile& base,
-                                                         const std::string& selector_state) const {
+absl::StatusOr<JobDriver::AppliedModel> JobDriver::Apply(ApplyInputs inputs) const {
   AppliedModel applied;
-  FW_ASSIGN_OR_RETURN(AggregateResult sum, std::move(aggregator).Report());
-  std::vector<float> parameters = GatherTrainable(setup_->layout, base.bytes());
+  FW_ASSIGN_OR_RETURN(AggregateResult sum, std::move(*inputs.aggregator).Report());
+  inputs.aggregator.reset();
+  const ByteSpan base = inputs.base->bytes();
+  std::vector<float> parameters = GatherTrainable(setup_->layout, base);
   // An attempt that failed after this step must not have taken it.
   FW_RETURN_IF_ERROR(strategy_->LoadState(strategy_state_));
   FW_RETURN_IF_ERROR(strategy_->Apply(sum.mean_delta, parameters));
   std::vector<float>().swap(sum.mean_delta);
   BlobStore* const blobs = context_->deps.blobs;
-  FW_ASSIGN_OR_RETURN(applied.model, PutModel(blobs, setup_->header.manifest, setup_->layout,
-                                              base.bytes(), parameters, sum.buffers));
+  FW_ASSIGN_OR_RETURN(applied.model, PutModel(blobs, setup_->header.manifest, setup_->layout, base,
+                                              parameters, sum.buffers));
   applied.strategy_text = strategy_->SaveState();
   FW_ASSIGN_OR_RETURN(applied.strategy_state, PutState(blobs, applied.strategy_text));
-  FW_ASSIGN_OR_RETURN(applied.selector_state, PutState(blobs, selector_state));
+  FW_ASSIGN_OR_RETURN(applied.selector_state, PutState(blobs, inputs.selector_state));
+  if (inputs.broadcast == nullptr) return applied;
+  ExactModel exact{inputs.version, applied.model.sha256, std::move(parameters), sum.buffers};
+  auto next = NextBroadcast(*setup_, *inputs.broadcast, std::move(exact), blobs);
+  if (!next.ok()) return Annotate(next.status(), "what clients get of it");
+  FW_ASSIGN_OR_RETURN(applied.broadcast_state, PutState(blobs, FormatBroadcastState(*next)));
+  FW_ASSIGN_OR_RETURN(applied.broadcast, OpenBroadcast(blobs, *std::move(next)));
   return applied;
 }
 
 void JobDriver::Do(const ApplyUpdate&) {
   attempt_->writing = std::make_shared<BlobReferences::WriteScope>(context_->references);
   const RoundKey key = attempt_->key();
-  context_->work->Post([weak = weak_from_this(), key, aggregator = std::move(attempt_->aggregator),
-                        base = base_file_, selector_state = attempt_->selector_state,
+  ApplyInputs inputs{std::move(attempt_->aggregator), key.round, base_file_, broadcast_,
+                     attempt_->selector_state};
+  context_->work->Post([weak = weak_from_this(), key, inputs = std::move(inputs),
                         writing = attempt_->writing]() mutable {
     const auto self = weak.lock();
     if (self == nullptr) return;
-    auto applied = std::make_shared<absl::StatusOr<AppliedModel>>(
-        self->Apply(std::move(*aggregator), *base, selector_state));
-    aggregator.reset();
+    auto applied = std::make_shared<absl::StatusOr<AppliedModel>>(self->Apply(std::move(inputs)));
     self->PostSelf([key, applied](JobDriver& driver) {
       if (driver.InAttempt(key)) driver.OnApplied(*std::move(applied));
     });
@@ -79,6 +94,8 @@ void JobDriver::OnApplied(absl::StatusOr<AppliedModel> applied) {
   attempt_->strategy_state = applied->strategy_state;
   attempt_->strategy_text = std::move(applied->strategy_text);
   attempt_->saved_selector_state = applied->selector_state;
+  attempt_->broadcast = std::move(applied->broadcast);
+  attempt_->broadcast_state = applied->broadcast_state;
   Step(Applied{NowMs(), applied->model});
 }
 
@@ -110,6 +127,7 @@ RoundCommitted JobDriver::MakeCommit(const BlobRef& model) const {
     commit.model = last_;
     commit.strategy_state = strategy_blob_;
     commit.selector_state = selector_blob_;
+    commit.codec_state = broadcast_blob_;
     if (stop.Add(*commit.summary.evaluation)) commit.best = last_;
   } else {
     commit.model = last_;
@@ -118,6 +136,7 @@ RoundCommitted JobDriver::MakeCommit(const BlobRef& model) const {
     commit.model.sha256 = model.sha256;
     commit.strategy_state = attempt_->strategy_state;
     commit.selector_state = attempt_->saved_selector_state;
+    commit.codec_state = attempt_->broadcast_state;
     // Without evaluations nothing tells a better model from a worse one.
     if (!stop.best()) commit.best = commit.model;
   }
@@ -173,6 +192,8 @@ void JobDriver::OnTrainingCommitted(const RoundCommitted& commit) {
   strategy_blob_ = commit.strategy_state;
   selector_state_ = attempt_->selector_state;
   selector_blob_ = commit.selector_state;
+  broadcast_ = std::move(attempt_->broadcast);
+  broadcast_blob_ = commit.codec_state;
   auto base = context_->deps.blobs->Open(last_.sha256);
   if (base.ok()) {
     base_file_ = *std::move(base);
@@ -312,6 +333,10 @@ void JobDriver::ReferToBlobs() {
   for (const ModelRef& model : models_) needed.insert(model.sha256);
   for (const Digest& state : {strategy_blob_, selector_blob_}) {
     if (state != Digest{}) needed.insert(state);
+  }
+  if (broadcast_ != nullptr && GoesOn()) {
+    for (const BlobRef& blob : broadcast_->state.Blobs()) needed.insert(blob.sha256);
+    if (broadcast_blob_ != Digest{}) needed.insert(broadcast_blob_);
   }
   context_->references->Set(setup_->id, std::move(needed));
   MutexLock lock(&kept_mutex_);

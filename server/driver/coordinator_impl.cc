@@ -11,6 +11,7 @@
 #include "common/base/status_util.h"
 #include "common/base/suggest.h"
 #include "server/driver/blocking_write.h"
+#include "server/driver/broadcast.h"
 #include "server/driver/bundle_blobs.h"
 #include "server/driver/job_admission.h"
 
@@ -222,7 +223,14 @@ absl::StatusOr<JobView> CoordinatorImpl::SubmitJob(const JobSpec& spec, const Di
     FW_ASSIGN_OR_RETURN(record.initial_model, WarmStart(spec, setup->header.manifest));
   }
   // The blobs first: once the store names them they must be there.
-  FW_RETURN_IF_ERROR(context_.deps.blobs->Open(record.initial_model).status());
+  FW_ASSIGN_OR_RETURN(const std::shared_ptr<const MappedFile> initial,
+                      context_.deps.blobs->Open(record.initial_model));
+  if (setup->down != nullptr) {
+    // What the driver will do: a model that cannot be coded is refused while it can be.
+    const auto coded =
+        FirstBroadcast(*setup, record.initial_model, initial->bytes(), context_.deps.blobs);
+    if (!coded.ok()) return Annotate(coded.status(), "the initial model");
+  }
   references_->Add(record.id, {record.bundle_sha256, record.initial_model});
   absl::Status written = WriteAndWait(context_.deps.store, {PutJob{record}});
   if (!written.ok()) {

@@ -132,15 +132,20 @@ void JobDriver::Proceed() {
   }
 }
 
-bool JobDriver::WallTimeIsOver() const {
+bool JobDriver::WallTimeIsOver(int64_t at_ms) const {
   const double limit_s = setup_->spec.stop.max_wall_s;
-  return limit_s > 0 &&
-         static_cast<double>(NowMs() - status_->record().created_ms) >= limit_s * 1000;
+  return limit_s > 0 && static_cast<double>(at_ms - status_->record().created_ms) >= limit_s * 1000;
 }
 
 bool JobDriver::EvaluationDue(uint64_t round) const {
   const uint32_t every = setup_->spec.evaluation.every;
   return every > 0 && (round % every == 0 || round >= setup_->spec.rounds || WallTimeIsOver());
+}
+
+// A function of what the log holds: a restart comes to the same answer.
+bool JobDriver::EvaluatesExact(const Attempt& attempt) const {
+  return attempt.key().evaluation &&
+         (attempt.key().round >= setup_->spec.rounds || WallTimeIsOver(attempt.began_ms));
 }
 
 std::string JobDriver::WhyDone() const {
@@ -184,6 +189,7 @@ void JobDriver::End(JobState state, const std::string& stop_reason, const std::s
           if (written.ok()) {
             driver.strand_.Cancel(std::exchange(driver.wall_timer_, 0));
             driver.context_->pool->RemoveJob(driver.setup_->id);
+            driver.ReferToBlobs();
             return;
           }
           LogError("cannot write a job's end; trying again",

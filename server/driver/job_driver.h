@@ -14,6 +14,7 @@
 #include "server/driver/attempt.h"
 #include "server/driver/attempt_board.h"
 #include "server/driver/blob_references.h"
+#include "server/driver/broadcast.h"
 #include "server/driver/client_pool.h"
 #include "server/driver/coordinator.h"
 #include "server/driver/early_stop.h"
@@ -75,6 +76,7 @@ class JobDriver : public std::enable_shared_from_this<JobDriver> {
   // ---- job_recovery.cc
   absl::Status LoadState();
   absl::Status LoadModel(const std::optional<RoundCommitted>& commit);
+  absl::Status LoadBroadcast(const std::optional<RoundCommitted>& commit);
   absl::Status LoadPlugins(const std::optional<RoundCommitted>& commit);
   absl::Status ReplayLog(const std::vector<LogRecord>& log);
   void Replay(const AttemptBegan& record);
@@ -85,6 +87,7 @@ class JobDriver : public std::enable_shared_from_this<JobDriver> {
   void Replay(const AttemptAbandoned& record);
   void Replay(const RoundCommitted& record);
   void ReferToBlobs();
+  bool GoesOn() const;  // runs, or may be resumed
 
   struct AppliedModel;
 
@@ -93,7 +96,10 @@ class JobDriver : public std::enable_shared_from_this<JobDriver> {
   void Proceed();
   std::string WhyDone() const;
   bool EvaluationDue(uint64_t round) const;
-  bool WallTimeIsOver() const;
+  // The last evaluation of a job: of the exact model, which is what it ends with.
+  bool EvaluatesExact(const Attempt& attempt) const;
+  bool WallTimeIsOver() const { return WallTimeIsOver(NowMs()); }
+  bool WallTimeIsOver(int64_t at_ms) const;
   void Begin(RoundKey key);
   void End(JobState state, const std::string& stop_reason, const std::string& reason);
   void ArmWallTimer();
@@ -147,8 +153,8 @@ class JobDriver : public std::enable_shared_from_this<JobDriver> {
   void NoteParticipation(uint32_t index);
 
   // ---- attempt_commit.cc
-  absl::StatusOr<AppliedModel> Apply(Aggregator&& aggregator, const MappedFile& base,
-                                     const std::string& selector_state) const;
+  struct ApplyInputs;
+  absl::StatusOr<AppliedModel> Apply(ApplyInputs inputs) const;
   void OnApplied(absl::StatusOr<AppliedModel> applied);
   void OnCommitted(const RoundCommitted& commit);
   void OnTrainingCommitted(const RoundCommitted& commit);
@@ -176,6 +182,8 @@ class JobDriver : public std::enable_shared_from_this<JobDriver> {
   ModelRef last_;
   ModelRef best_;
   std::shared_ptr<const MappedFile> base_file_;
+  std::shared_ptr<const Broadcast> broadcast_;  // of last_; null: codec.down is exact
+  Digest broadcast_blob_{};                     // its state's; none before the first commit
   EarlyStop early_stop_;
   std::vector<ModelRef> models_;            // on disk, oldest first; version 0 is the initial one
   std::optional<RoundSummary> open_round_;  // committed, its evaluation is yet to come

@@ -13,11 +13,12 @@
 namespace fedwatt {
 namespace {
 
+bool GoesOnIn(JobState state) { return state == JobState::kRunning || state == JobState::kStopped; }
+
 // A job that runs or may be resumed goes on from its blobs; of the others they are only exported.
 absl::Status CheckBlob(BlobStore* blobs, const JobRecord& job, const std::string& what,
                        const Digest& sha256) {
-  const bool goes_on = job.state == JobState::kRunning || job.state == JobState::kStopped;
-  absl::Status checked = goes_on ? blobs->Verify(sha256) : absl::OkStatus();
+  absl::Status checked = GoesOnIn(job.state) ? blobs->Verify(sha256) : absl::OkStatus();
   if (absl::IsNotFound(checked)) checked = absl::DataLossError(std::string(checked.message()));
   return Annotate(checked, absl::StrCat("job ", job.id, ": ", what));
 }
@@ -56,9 +57,8 @@ absl::Status JobDriver::LoadState() {
   }
   FW_RETURN_IF_ERROR(LoadModel(commit));
   FW_RETURN_IF_ERROR(LoadPlugins(commit));
-  const JobState state = status_->state();
-  const bool goes_on = state == JobState::kRunning || state == JobState::kStopped;
-  if (goes_on && commit && !rounds.empty() && !rounds.back().evaluation &&
+  FW_RETURN_IF_ERROR(LoadBroadcast(commit));
+  if (GoesOn() && commit && !rounds.empty() && !rounds.back().evaluation &&
       EvaluationDue(rounds_done_)) {
     open_round_ = std::move(rounds.back());
     rounds.pop_back();
@@ -94,6 +94,41 @@ absl::Status JobDriver::LoadModel(const std::optional<RoundCommitted>& commit) {
   return absl::DataLossError(absl::StrCat("job ", setup_->id, ": model ", DigestHex(last_.sha256),
                                           " has ", base_file_->bytes().size(),
                                           " bytes; the bundle's manifest says ", wanted));
+}
+
+bool JobDriver::GoesOn() const { return GoesOnIn(status_->state()); }
+
+absl::Status JobDriver::LoadBroadcast(const std::optional<RoundCommitted>& commit) {
+  if (setup_->down == nullptr || !GoesOn()) return absl::OkStatus();
+  const JobRecord record = status_->record();
+  BlobStore* const blobs = context_->deps.blobs;
+  BroadcastState state;
+  if (!commit) {
+    auto first = FirstBroadcast(*setup_, last_.sha256, base_file_->bytes(), blobs);
+    if (!first.ok()) return Annotate(first.status(), absl::StrCat("job ", setup_->id));
+    state = *std::move(first);
+  } else {
+    broadcast_blob_ = commit->codec_state;
+    FW_RETURN_IF_ERROR(CheckBlob(blobs, record, "downlink state", broadcast_blob_));
+    FW_ASSIGN_OR_RETURN(const std::string text, ReadState(blobs, broadcast_blob_));
+    auto parsed = ParseBroadcastState(text);
+    if (!parsed.ok() || parsed->exact != last_.sha256 || parsed->version != last_.version) {
+      return absl::DataLossError(
+          absl::StrCat("job ", setup_->id, ": downlink state ", DigestHex(broadcast_blob_),
+                       " is not that of ", "model version ", last_.version, " ",
+                       DigestHex(last_.sha256), ": ", StatusText(parsed.status())));
+    }
+    state = *std::move(parsed);
+    for (const BlobRef& blob : state.Blobs()) {
+      FW_RETURN_IF_ERROR(CheckBlob(blobs, record, "downlink", blob.sha256));
+    }
+  }
+  FW_ASSIGN_OR_RETURN(broadcast_, OpenBroadcast(blobs, std::move(state)));
+  const uint64_t wanted = setup_->header.manifest.TotalBytes();
+  if (broadcast_->state.model.size == wanted) return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat(
+      "job ", setup_->id, ": broadcast model ", DigestHex(broadcast_->state.model.sha256), " has ",
+      broadcast_->state.model.size, " bytes; the bundle's manifest says ", wanted));
 }
 
 absl::Status JobDriver::LoadPlugins(const std::optional<RoundCommitted>& commit) {

@@ -26,6 +26,20 @@ absl::Status CheckPlugins(const JobSetup& setup, const Plugins& plugins) {
   return MistakeOfSpec(plugins.MakeAggregator(setup.Aggregation()).status());
 }
 
+absl::StatusOr<std::shared_ptr<const Codec>> MakeDownCodec(const std::string& text) {
+  auto codec = MakeCodec(text);
+  if (!codec.ok()) return Annotate(MistakeOfSpec(codec.status()), "codec.down");
+  if ((*codec)->spec().name == "raw_f32") return std::shared_ptr<const Codec>();
+  // What one step misses of the model is in the next one.
+  if (const double error = (*codec)->quality().vnmse; !(error < 1)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "codec.down = \"", text, "\": its relative squared error is ", error,
+        "; from 1 on what clients miss of the model grows with every step instead of shrinking; "
+        "give it more bits, or write down = \"raw_f32\""));
+  }
+  return std::shared_ptr<const Codec>(*std::move(codec));
+}
+
 std::vector<CodecNeed> CodecNeeds(const std::vector<std::shared_ptr<const UploadCodec>>& codecs) {
   std::vector<CodecNeed> needs;
   for (const auto& codec : codecs) {
@@ -98,11 +112,7 @@ absl::StatusOr<std::shared_ptr<const JobSetup>> MakeJobSetup(const std::string& 
   auto codecs = UploadCodecs(spec.codec, setup->layout);
   if (!codecs.ok()) return Annotate(MistakeOfSpec(codecs.status()), "codec.up");
   setup->upload_codecs = *std::move(codecs);
-  if (spec.codec.down != "raw_f32") {
-    return absl::InvalidArgumentError(
-        absl::StrCat("codec.down = \"", spec.codec.down,
-                     "\": models travel as \"raw_f32\" in this version; write down = \"raw_f32\""));
-  }
+  FW_ASSIGN_OR_RETURN(setup->down, MakeDownCodec(spec.codec.down));
   setup->training = TrainingNeed(spec, setup->header, CodecNeeds(setup->upload_codecs));
   setup->evaluation = EvaluationNeed(spec, setup->header);
   FW_RETURN_IF_ERROR(CheckPlugins(*setup, plugins));

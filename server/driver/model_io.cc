@@ -56,6 +56,29 @@ std::vector<float> GatherTrainable(const UpdateLayout& layout, ByteSpan model) {
   return values;
 }
 
+void ScatterTrainable(const UpdateLayout& layout, std::span<const float> values,
+                      std::span<uint8_t> model) {
+  for (const UpdateLayout::Piece& piece : layout.trainable) {
+    std::memcpy(model.data() + piece.model_offset, values.data() + piece.offset,
+                piece.elements * sizeof(float));
+  }
+}
+
+void SubtractTrainable(const UpdateLayout& layout, ByteSpan model, std::span<float> values) {
+  // A flat model's tensors need not be aligned: they pass through a block that is.
+  constexpr uint64_t kBlock = 4096;
+  float block[kBlock];
+  for (const UpdateLayout::Piece& piece : layout.trainable) {
+    for (uint64_t begin = 0; begin < piece.elements; begin += kBlock) {
+      const uint64_t count = std::min(kBlock, piece.elements - begin);
+      std::memcpy(block, model.data() + piece.model_offset + begin * sizeof(float),
+                  count * sizeof(float));
+      float* const out = values.data() + piece.offset + begin;
+      for (uint64_t i = 0; i < count; ++i) out[i] -= block[i];
+    }
+  }
+}
+
 absl::StatusOr<BlobRef> PutModel(BlobStore* blobs, const Manifest& manifest,
                                  const UpdateLayout& layout, ByteSpan base,
                                  std::span<const float> parameters, ByteSpan buffers) {

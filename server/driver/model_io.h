@@ -15,6 +15,13 @@ namespace fedwatt {
 // The coordinates of `layout` out of a flat model of manifest.TotalBytes() bytes.
 std::vector<float> GatherTrainable(const UpdateLayout& layout, ByteSpan model);
 
+// Into their places of a flat model.
+void ScatterTrainable(const UpdateLayout& layout, std::span<const float> values,
+                      std::span<uint8_t> model);
+
+// values -= the coordinates of a flat model.
+void SubtractTrainable(const UpdateLayout& layout, ByteSpan model, std::span<float> values);
+
 // A new model: `base` with `parameters` (layout.coordinates) and `buffers` (layout.buffer_bytes, or
 // empty: keep the base's) in their places. Streams, durable on return.
 absl::StatusOr<BlobRef> PutModel(BlobStore* blobs, const Manifest& manifest,

@@ -4,7 +4,12 @@
 #include <cstring>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "common/base/rng.h"
+#include "common/base/status_macros.h"
+#include "common/bundle/bundle_layout.h"
+#include "common/codec/model_step.h"
+#include "common/wire/bundle_bytes.h"
 
 namespace fedwatt::testing {
 namespace {
@@ -43,7 +48,7 @@ CheckInRequest FakeClient::Request() const {
   request.tenant = options_.tenant;
   request.population = options_.population;
   request.capabilities.trainers = {"fake"};
-  request.capabilities.codecs = {"raw_f32"};
+  request.capabilities.codecs = options_.codecs;
   request.capabilities.memory_bytes = options_.memory_bytes;
   request.capabilities.labels = options_.labels;
   uint32_t bucket = 0;
@@ -53,7 +58,9 @@ CheckInRequest FakeClient::Request() const {
   request.session = epoch_;
   request.client_time_ms = clock_->NowMs();
   request.role = options_.role;
+  if (amend) amend(&request);
   for (const auto& [id, kept] : kept_) request.holding.push_back({id, kept.stage});
+  for (const auto& [sha256, model] : models) request.models.push_back(sha256);
   return request;
 }
 
@@ -120,15 +127,80 @@ FakeWork FakeClient::DefaultWork(const Assignment& assignment) const {
 void FakeClient::Work(const Assignment& assignment) {
   const std::string id = assignment.id;
   if (kept_.contains(id)) return Send(id);
+  uint64_t received = 0;
+  auto model = ObtainModel(assignment, &received);
+  if (!model.ok()) {
+    errors.push_back(model.status());
+    return Later(kRetryMs, [this] { CheckIn(); });
+  }
+  if (HeldModel(assignment.base.sha256) == nullptr) {
+    models.insert(models.begin(), {assignment.base.sha256, *std::move(model)});
+    if (models.size() > options_.models_kept) models.pop_back();
+  }
   ++trainings[id];
   std::optional<FakeWork> work = train ? train(assignment) : DefaultWork(assignment);
   if (!work) return;
+  work->report.metrics.bytes_down += received;
   work->report.update.size = work->update.size();
   if (!work->update.empty() && work->report.update.sha256 == Digest{}) {
     work->report.update.sha256 = Sha256Of(AsBytes(work->update));
   }
   kept_[id] = Kept{*std::move(work), HoldingStage::kReady};
   Later(train_ms, [this, id] { Send(id); });
+}
+
+const std::vector<uint8_t>* FakeClient::HeldModel(const Digest& sha256) const {
+  for (const auto& [held, model] : models) {
+    if (held == sha256) return &model;
+  }
+  return nullptr;
+}
+
+absl::StatusOr<std::vector<uint8_t>> FakeClient::Fetch(const Resource& resource,
+                                                       uint64_t* received) {
+  std::vector<uint8_t> bytes(resource.inline_data.begin(), resource.inline_data.end());
+  if (bytes.empty()) {
+    FW_ASSIGN_OR_RETURN(const auto file, coordinator_->OpenBlob(principal(), resource.sha256));
+    bytes.assign(file->bytes().begin(), file->bytes().end());
+  }
+  *received += bytes.size();
+  if (bytes.size() == resource.size && Sha256Of(bytes) == resource.sha256) return bytes;
+  return absl::DataLossError(absl::StrCat("what came is not blob ", DigestHex(resource.sha256)));
+}
+
+absl::StatusOr<std::vector<uint8_t>> FakeClient::FollowSteps(const Assignment& assignment,
+                                                             uint64_t* received) {
+  uint64_t of_bundle = 0;
+  FW_ASSIGN_OR_RETURN(const std::vector<uint8_t> bundle, Fetch(assignment.bundle, &of_bundle));
+  FW_ASSIGN_OR_RETURN(const auto signed_bytes, SignedHeaderBytes(bundle));
+  FW_ASSIGN_OR_RETURN(const SignedBundleHeader header, wire::ParseSignedBundleHeader(signed_bytes));
+  FW_ASSIGN_OR_RETURN(const BundleHeader parsed, wire::ParseBundleHeader(AsBytes(header.header)));
+  FW_ASSIGN_OR_RETURN(
+      const UpdateLayout layout,
+      MakeUpdateLayout(parsed.manifest, assignment.plan.frozen, assignment.plan.buffers));
+  FW_ASSIGN_OR_RETURN(ModelBuilder builder, ModelBuilder::Create(&parsed.manifest, &layout));
+  for (const ModelStep& step : assignment.model_steps) {
+    if (&step == &assignment.model_steps.front() && step.base != Digest{}) {
+      const std::vector<uint8_t>* base = HeldModel(step.base);
+      if (base == nullptr) return absl::NotFoundError("steps from a model that I do not hold");
+      FW_RETURN_IF_ERROR(builder.StartFrom(*base));
+    }
+    FW_ASSIGN_OR_RETURN(const std::vector<uint8_t> payload, Fetch(step.payload, received));
+    FW_RETURN_IF_ERROR(builder.Apply(payload));
+    if (Sha256Of(builder.model()) == step.result) continue;
+    return absl::DataLossError(
+        absl::StrCat("a step does not lead to model ", DigestHex(step.result)));
+  }
+  return std::vector<uint8_t>(builder.model().begin(), builder.model().end());
+}
+
+absl::StatusOr<std::vector<uint8_t>> FakeClient::ObtainModel(const Assignment& assignment,
+                                                             uint64_t* received) {
+  if (const auto* held = HeldModel(assignment.model.sha256)) return *held;
+  if (assignment.model_steps.empty()) return Fetch(assignment.model, received);
+  FW_ASSIGN_OR_RETURN(std::vector<uint8_t> model, FollowSteps(assignment, received));
+  if (Sha256Of(model) == assignment.base.sha256) return model;
+  return absl::DataLossError("the steps lead to another model than the assignment's");
 }
 
 void FakeClient::Send(const std::string& id) {

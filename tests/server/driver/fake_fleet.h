@@ -13,7 +13,8 @@
 
 // Devices without a transport: they call a Coordinator as gRPC's adapters would, on a
 // ManualExecutor. They behave like the SDK: a report is kept until its outcome is known, and
-// offered again after every kind of failure.
+// offered again after every kind of failure; a model is made from the one they hold where the
+// coordinator names a way, and is refused when it is not the one that the assignment names.
 namespace fedwatt::testing {
 
 // What a client makes of an assignment. By default a delta that depends on (job, round, client)
@@ -36,6 +37,8 @@ class FakeClient {
     uint64_t memory_bytes = 1 << 30;
     std::string sdk_version = "1.0.0";
     int64_t max_wait_ms = 20'000;
+    std::vector<std::string> codecs = {"raw_f32"};
+    size_t models_kept = 2;
   };
 
   FakeClient(Options options, ManualExecutor* executor, FakeClock* clock);
@@ -52,6 +55,8 @@ class FakeClient {
   int64_t train_ms = 0;
   // Sends the update as a stream of chunks of so many bytes; 0: inline.
   size_t chunk_bytes = 0;
+  // The last word on what a check-in says.
+  std::function<void(CheckInRequest*)> amend;
 
   const Options& options() const { return options_; }
   Principal principal() const;
@@ -64,6 +69,8 @@ class FakeClient {
   std::vector<absl::Status> errors;
   std::vector<Rejection> rejections;
   std::vector<Assignment> assignments;
+  // Flat models, newest first; what the next check-in says it holds.
+  std::vector<std::pair<Digest, std::vector<uint8_t>>> models;
 
  private:
   struct Kept {
@@ -75,6 +82,13 @@ class FakeClient {
   void OnResponse(absl::StatusOr<CheckInResponse> response);
   void Learn(const OutcomeNotice& notice);
   void Work(const Assignment& assignment);
+  // The model that the assignment names; adds the bytes it took to *received.
+  absl::StatusOr<std::vector<uint8_t>> ObtainModel(const Assignment& assignment,
+                                                   uint64_t* received);
+  absl::StatusOr<std::vector<uint8_t>> FollowSteps(const Assignment& assignment,
+                                                   uint64_t* received);
+  absl::StatusOr<std::vector<uint8_t>> Fetch(const Resource& resource, uint64_t* received);
+  const std::vector<uint8_t>* HeldModel(const Digest& sha256) const;
   void Send(const std::string& id);
   void Stream(const std::string& id, const FakeWork& work);
   void OnReply(const std::string& id, absl::StatusOr<ReportReply> reply);

@@ -9,11 +9,13 @@
 namespace fedwatt::testing {
 namespace {
 
+constexpr char kExact[] = "raw_f32";
 constexpr int kClients = 4;
 constexpr int kRounds = 3;
 
 struct Ending {
   Digest model{};
+  Digest downlink{};
   std::vector<EnergyTotal> energy;
   int tasks = 0;
   int writes = 0;
@@ -22,21 +24,26 @@ struct Ending {
 
 // The script: four devices and an evaluator, every device in every round, an evaluation each round;
 // half of the devices stream their updates.
-Ending RunScript(Kill kill) {
+Ending RunScript(const std::string& down, Kill kill) {
   TestWorld world;
   world.StartCoordinator();
   JobSpec spec = world.Spec(kClients);
   spec.rounds = kRounds;
   spec.evaluation.every = 1;
-  const Digest bundle = world.AddBundle();
+  spec.codec.down = down;
+  // With a lossy downlink large enough that steps are the smaller way.
+  const Digest bundle = world.AddBundle(down == kExact ? 16 : 256);
   EXPECT_TRUE(world.coordinator().SubmitJob(spec, bundle, "request").ok());
   world.KillCoordinator();
   world.StartCoordinator(kill);
-  for (FakeClient* client : world.AddClients(kClients)) {
+  const std::vector<std::string> codecs = {"raw_f32", "topk"};
+  for (int i = 0; i < kClients; ++i) {
+    FakeClient* const client =
+        world.AddClient({.name = absl::StrCat("device-", i), .codecs = codecs});
     client->train_ms = 500;
-    if (client->options().name < "device-2") client->chunk_bytes = 10;
+    if (i < 2) client->chunk_bytes = 10;
   }
-  world.AddClient({.name = "judge", .role = Role::kEvaluator});
+  world.AddClient({.name = "judge", .role = Role::kEvaluator, .codecs = codecs});
   const JobView job = world.RunToEnd("job-1", 600'000);
   EXPECT_EQ(job.state, JobState::kCompleted) << job.reason;
   EXPECT_EQ(job.rounds.size(), size_t{kRounds});
@@ -45,33 +52,48 @@ Ending RunScript(Kill kill) {
     EXPECT_EQ(round.key.attempt, 1u) << "an attempt was abandoned: " << round.reason;
     EXPECT_TRUE(round.evaluation.has_value());
   }
+  bool any_step = false;
   for (const auto& client : world.clients) {
+    for (const Assignment& assignment : client->assignments) {
+      for (const ModelStep& step : assignment.model_steps) any_step |= step.base != Digest{};
+    }
     for (const auto& [id, times] : client->trainings) EXPECT_EQ(times, 1) << id;
     EXPECT_EQ(client->trainings.size(), size_t{kRounds}) << client->options().name;
   }
-  return {job.last.sha256, job.energy, world.tasks(), world.writes(), world.restarts};
+  EXPECT_EQ(any_step, down != kExact);
+  const auto commit = world.disk->LastCommit("job-1");
+  EXPECT_TRUE(commit.ok() && commit->has_value());
+  const Digest downlink = (*commit)->codec_state;
+  return {job.last.sha256, downlink, job.energy, world.tasks(), world.writes(), world.restarts};
 }
 
 void ExpectSame(const Ending& run, const Ending& reference) {
   EXPECT_EQ(DigestHex(run.model), DigestHex(reference.model));
+  EXPECT_EQ(DigestHex(run.downlink), DigestHex(reference.downlink));
   ASSERT_EQ(run.energy.size(), 1u);
   EXPECT_EQ(run.energy[0].useful_uj, reference.energy[0].useful_uj);
   EXPECT_EQ(run.energy[0].wasted_uj, 0);
 }
 
-class Kills : public ::testing::Test {
+// By codec.down.
+class Kills : public ::testing::TestWithParam<std::string> {
  protected:
   Kills() { reference_ = RunScript({}); }
+  Ending RunScript(Kill kill) { return fedwatt::testing::RunScript(GetParam(), kill); }
   Ending reference_;
 };
 
-TEST_F(Kills, TheUninterruptedRunIsTheReference) {
+INSTANTIATE_TEST_SUITE_P(Downlink, Kills, ::testing::Values(kExact, "topk:fraction=0.1"),
+                         [](const auto& info) { return info.param.substr(0, 4); });
+
+TEST_P(Kills, TheUninterruptedRunIsTheReference) {
   EXPECT_EQ(reference_.restarts, 0);
+  EXPECT_EQ(reference_.downlink == Digest{}, GetParam() == kExact);
   EXPECT_EQ(reference_.energy[0].useful_uj, (kClients + 1) * kRounds * 1000);
   ExpectSame(RunScript({}), reference_);
 }
 
-TEST_F(Kills, BeforeAnyBatchIsDurable) {
+TEST_P(Kills, BeforeAnyBatchIsDurable) {
   ASSERT_GT(reference_.writes, 20);
   for (int n = 1; n <= reference_.writes; ++n) {
     SCOPED_TRACE(absl::StrCat("killed before batch ", n));
@@ -82,7 +104,7 @@ TEST_F(Kills, BeforeAnyBatchIsDurable) {
   }
 }
 
-TEST_F(Kills, AfterAnyBatchIsDurableAndBeforeAnyoneHears) {
+TEST_P(Kills, AfterAnyBatchIsDurableAndBeforeAnyoneHears) {
   for (int n = 1; n <= reference_.writes; ++n) {
     SCOPED_TRACE(absl::StrCat("killed after batch ", n));
     const Ending run = RunScript({.after_write = n});
@@ -93,7 +115,7 @@ TEST_F(Kills, AfterAnyBatchIsDurableAndBeforeAnyoneHears) {
   }
 }
 
-TEST_F(Kills, BetweenAnyTwoTasks) {
+TEST_P(Kills, BetweenAnyTwoTasks) {
   ASSERT_GT(reference_.tasks, 100);
   for (int n = 1; n <= reference_.tasks; ++n) {
     SCOPED_TRACE(absl::StrCat("killed before task ", n));

@@ -123,7 +123,7 @@ std::vector<FakeClient*> TestWorld::AddClients(int count) {
   return added;
 }
 
-Digest TestWorld::AddBundle(uint64_t parameters, bool with_buffer) {
+Digest TestWorld::AddBundle(uint64_t parameters, bool with_buffer, float value) {
   std::vector<TensorSpec> tensors = {
       {"w", DType::kF32, {static_cast<int64_t>(parameters)}, TensorRole::kTrainable}};
   if (with_buffer) tensors.push_back({"running", DType::kF32, {2}, TensorRole::kBuffer});
@@ -132,8 +132,11 @@ Digest TestWorld::AddBundle(uint64_t parameters, bool with_buffer) {
   header.manifest = *Manifest::Create(tensors);
   header.input_shape = {1};
   const std::string path = absl::StrCat(dir_, "/line.fwb");
-  const std::vector<uint8_t> values(header.manifest.TotalBytes());
-  EXPECT_EQ(BundleWriter::Write(path, header, {}, values, nullptr), absl::OkStatus());
+  std::vector<float> values(header.manifest.TotalBytes() / sizeof(float));
+  for (size_t i = 0; i < values.size(); ++i) values[i] = value * static_cast<float>(1 + i % 7);
+  const std::span<const uint8_t> bytes(reinterpret_cast<const uint8_t*>(values.data()),
+                                       header.manifest.TotalBytes());
+  EXPECT_EQ(BundleWriter::Write(path, header, {}, bytes, nullptr), absl::OkStatus());
   Digest bundle{};
   EXPECT_EQ(coordinator_->AddBundle(path, &bundle).value_or("?"), "line");
   return bundle;

@@ -106,8 +106,8 @@ class TestWorld {
   std::vector<FakeClient*> AddClients(int count);
   bool Logged(const std::string& text) const;
 
-  // A bundle of one trainable tensor "w" of `parameters`, submitted as a job.
-  Digest AddBundle(uint64_t parameters = 16, bool with_buffer = false);
+  // A bundle of one trainable tensor "w" of `parameters`: `value` times 1, 2, ... 7, 1, 2, ...
+  Digest AddBundle(uint64_t parameters = 16, bool with_buffer = false, float value = 0);
   JobSpec Spec(uint32_t clients) const;
   JobView Submit(const JobSpec& spec);
 
