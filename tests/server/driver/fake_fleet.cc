@@ -59,7 +59,6 @@ CheckInRequest FakeClient::Request() const {
   request.client_time_ms = clock_->NowMs();
   request.role = options_.role;
   if (amend) amend(&request);
-  if (amend) amend(&request);
   for (const auto& [id, kept] : kept_) request.holding.push_back({id, kept.stage});
   for (const auto& [sha256, model] : models) request.models.push_back(sha256);
   return request;

@@ -57,8 +57,6 @@ class FakeClient {
   size_t chunk_bytes = 0;
   // The last word on what a check-in says.
   std::function<void(CheckInRequest*)> amend;
-  // The last word on what a check-in says.
-  std::function<void(CheckInRequest*)> amend;
 
   const Options& options() const { return options_; }
   Principal principal() const;
