@@ -68,6 +68,18 @@ int IssueCerts(const Context& context, const CertsIssueOptions& options);
 int RevokeCert(const Context& context, const std::string& dir, const std::string& what);
 int ShowKeys(const Context& context, const std::string& dir, const std::string& name);
 
+int ListCodecs(const Context& context);
+
+struct CodecCompareOptions {
+  std::string bundle;
+  std::string codecs;                 // as in a job file, between commas; empty: every codec
+  std::string update;                 // a file of float32; empty: fedwatt-torch makes one
+  std::string dataset;                // to train upon; empty: Fashion-MNIST if it fits
+  std::string torch_tool;             // as for ExportOptions
+  uint64_t size = uint64_t{1} << 20;  // of the random vectors
+};
+int CompareCodecs(const Context& context, const CodecCompareOptions& options);
+
 struct DoctorOptions {
   std::string data_dir;  // of a coordinator on this machine; empty: not checked
   std::string listen;    // a port that a coordinator is to use; empty: not checked

@@ -151,6 +151,35 @@ void AddCertsCommands(CLI::App& app, Action* action) {
   command->callback([=] { *action = [=](const Context& c) { return ShowKeys(c, *dir, *name); }; });
 }
 
+void AddCodecCommands(CLI::App& app, Action* action) {
+  CLI::App* codec = app.add_subcommand("codec", "Lists and compares what compresses updates");
+  codec->require_subcommand(1);
+
+  CLI::App* command = codec->add_subcommand("list", "Lists the codecs and their defaults");
+  command->footer("Example: fedwatt codec list --json");
+  command->callback([=] { *action = [](const Context& c) { return ListCodecs(c); }; });
+
+  auto compare = std::make_shared<CodecCompareOptions>();
+  command = codec->add_subcommand(
+      "compare", "Measures size, error and speed of codecs, also on a model's own update");
+  command->footer(
+      "Example: fedwatt codec compare --bundle model.fwb --codecs eden:bits=1,mode=lloyd_max,topk");
+  command->add_option("--bundle", compare->bundle, "Model bundle, trained a little for its update");
+  command->add_option("--codecs", compare->codecs,
+                      "NAME[:KEY=VALUE,...],...; default: all, eden at several rates");
+  command->add_option("--update", compare->update,
+                      "Uses this update (fedwatt-torch update writes such) and trains none");
+  command->add_option("--dataset", compare->dataset,
+                      "name=format:path?option=value&... to train upon; default: Fashion-MNIST if "
+                      "it is installed and fits the model");
+  command->add_option("--size", compare->size, "Coordinates of the random vectors")
+      ->capture_default_str()
+      ->check(CLI::Range(uint64_t{1}, uint64_t{1} << 28));
+  command->add_option("--torch-tool", compare->torch_tool, "Path of fedwatt-torch");
+  command->callback(
+      [=] { *action = [=](const Context& c) { return CompareCodecs(c, *compare); }; });
+}
+
 void AddGlobalFlags(CLI::App& app, Context* context) {
   app.add_option("--server", context->server, "HOST:PORT of the coordinator")
       ->envname("FEDWATT_SERVER")
@@ -204,6 +233,7 @@ int Main(int argc, char** argv) {
   AddJobCommands(app, &action);
   AddResultCommands(app, &action);
   AddCertsCommands(app, &action);
+  AddCodecCommands(app, &action);
   if (NamesUnknownCommand(app, argc, argv)) return kUsage;
   try {
     app.parse(argc, argv);

@@ -55,6 +55,20 @@ struct EvaluateArgs {
 };
 absl::Status RunEvaluate(const EvaluateArgs& args, const CommonArgs& common);
 
+// Trains a few local steps from the bundle's tensors and writes what a client would send: the
+// float32 delta of the trainable tensors, in manifest order.
+struct UpdateArgs {
+  std::string file;
+  std::string dataset;
+  std::string output;
+  uint32_t steps = 20;
+  uint32_t batch_size = 32;
+  double lr = 0.05;
+  uint64_t seed = 1;
+  std::string device = "auto";
+};
+absl::Status RunUpdate(const UpdateArgs& args, const CommonArgs& common);
+
 // Serves the client at the other end of socket `fd` until it closes. Does not return then: the
 // process ends, also in the middle of training.
 absl::Status RunWorker(int fd, const CommonArgs& common);

@@ -138,6 +138,27 @@ void AddEvaluate(CLI::App& app, Invocation* invocation, EvaluateArgs* args) {
   });
 }
 
+void AddUpdate(CLI::App& app, Invocation* invocation, UpdateArgs* args) {
+  CLI::App* command =
+      AddCommand(app, invocation, "update", "Train a few steps and write the update, uncoded",
+                 "fedwatt-torch update model.fwb -o update.f32 "
+                 "--dataset 'train=idx:/usr/share/datasets/fashion-mnist?split=train'");
+  command->add_option("FILE", args->file, "Bundle")->required();
+  command->add_option("--dataset", args->dataset, "name=format:path?option=value&...")->required();
+  AddOutput(command, &args->output, "File to write: float32 deltas in manifest order");
+  command->add_option("--steps", args->steps, "Of local training")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  command->add_option("--batch-size", args->batch_size, "Examples a step")->capture_default_str();
+  command->add_option("--lr", args->lr, "Learning rate of SGD")->capture_default_str();
+  command->add_option("--seed", args->seed, "Of the order of examples")->capture_default_str();
+  command->add_option("--device", args->device, "auto | cpu | cuda")->capture_default_str();
+  AddAllowOp(command, invocation);
+  command->callback([invocation, args] {
+    invocation->run = [=] { return RunUpdate(*args, invocation->common); };
+  });
+}
+
 void AddWorker(CLI::App& app, Invocation* invocation, int* fd) {
   CLI::App* command = app.add_subcommand("worker", "Train for the fedwatt-client that starts this");
   command->group("");
@@ -166,6 +187,7 @@ int Main(int argc, char** argv) {
   ImportArgs import_args;
   ExportArgs export_args;
   EvaluateArgs evaluate_args;
+  UpdateArgs update_args;
   std::string inspect_file;
   int worker_fd = -1;
   AddNew(app, &invocation, &new_args);
@@ -173,6 +195,7 @@ int Main(int argc, char** argv) {
   AddInspect(app, &invocation, &inspect_file);
   AddExport(app, &invocation, &export_args);
   AddEvaluate(app, &invocation, &evaluate_args);
+  AddUpdate(app, &invocation, &update_args);
   AddWorker(app, &invocation, &worker_fd);
   try {
     app.parse(argc, argv);

@@ -141,6 +141,27 @@ TEST_F(ToolTest, EvaluatePrintsLossAndAccuracy) {
   EXPECT_NEAR(json["accuracy"].get<double>(), 0.1, 0.15);
 }
 
+TEST_F(ToolTest, UpdateWritesTheDeltaOfAFewSteps) {
+  const std::string model = MakeMlp();
+  const auto update = [&](const std::string& file, const std::string& seed) {
+    const Output made =
+        Tool({"update", model, "--dataset", "train=idx:/usr/share/datasets/fashion-mnist", "-o",
+              Path(file), "--steps", "3", "--seed", seed, "--json"});
+    EXPECT_EQ(made.code, 0) << made.err;
+    EXPECT_EQ(nlohmann::json::parse(made.out)["steps"], 3);
+    return ReadFile(Path(file), 1 << 20).value_or("");
+  };
+  const std::string first = update("a.f32", "1");
+  const auto bundle = Bundle::Open(model);
+  ASSERT_TRUE(bundle.ok()) << bundle.status();
+  EXPECT_EQ(first.size(), 4 * (*bundle)->header().manifest.TrainableElements());
+  EXPECT_NE(first, std::string(first.size(), 0)) << "training changes something";
+  EXPECT_EQ(update("b.f32", "1"), first) << "the same seed gives the same update";
+  EXPECT_NE(update("c.f32", "2"), first);
+  EXPECT_EQ(Tool({"update", model, "--dataset", "x=idx:/none", "-o", Path("d.f32")}).code, 4);
+  EXPECT_FALSE(FileExists(Path("d.f32")));
+}
+
 TEST_F(ToolTest, ExitCodesTellUsageRefusalAndMissingFilesApart) {
   EXPECT_EQ(Tool({}).code, 2);
   EXPECT_EQ(Tool({"new", "mlp"}).code, 2);
@@ -161,7 +182,7 @@ TEST_F(ToolTest, HelpHasAnExampleAndHidesTheWorker) {
   EXPECT_EQ(help.code, 0);
   EXPECT_THAT(help.out, AllOf(HasSubstr("evaluate"), HasSubstr("Exit codes"),
                               ::testing::Not(HasSubstr("worker"))));
-  for (const std::string command : {"new", "import", "inspect", "export", "evaluate"}) {
+  for (const std::string command : {"new", "import", "inspect", "export", "evaluate", "update"}) {
     EXPECT_THAT(Tool({command, "--help"}).out, HasSubstr("Example:\n  fedwatt-torch " + command));
   }
 }
