@@ -24,7 +24,11 @@ uint64_t MaxSymbolBytes(uint64_t count);
 void AppendSymbols(std::span<const int16_t> symbols, std::string* out);
 
 // Reads exactly `symbols.size()` symbols from the stream at the front of *bytes and moves *bytes
-// behind it. INVALID_ARGUMENT: not such a stream, or one of another number of symbols.
+// behind it. INVALID_ARGUMENT: not such a stream, or one of another number of symbols; the symbols
+// are of no use then. Needs no memory but for escapes, each of which takes a byte of the stream.
+// What AppendSymbols made gives the same symbols everywhere; damaged streams that go unnoticed may
+// give others on other instruction sets (they end where the library's variants look ahead
+// differently).
 absl::Status TakeSymbols(std::span<const uint8_t>* bytes, std::span<int16_t> symbols);
 
 // Moves *bytes behind the stream at its front, which is *stream then; looks at the length only.

@@ -293,6 +293,8 @@ Assignment JobDriver::MakeAssignment(uint32_t index, const Offer& offer) const {
   assignment.kind = evaluation ? AssignmentKind::kEvaluate : AssignmentKind::kTrain;
   NameModel(facts, offer, &assignment);
   assignment.bundle = ByHash(setup_->bundle.sha256, *setup_->bundle_file);
+  // Clients keep a bundle that they download; inline it would come with every assignment.
+  if (setup_->down != nullptr) assignment.bundle.inline_data.clear();
   assignment.plan = spec.plan;
   assignment.plan.seed = spec.seed;
   if (evaluation) {

@@ -27,7 +27,7 @@ struct AttemptFacts {
   std::shared_ptr<const MappedFile> base_file;
   std::shared_ptr<const Broadcast> broadcast;  // of `base`; null: the exact model
   std::vector<std::string> clients;            // pseudonyms, by index
-  std::vector<ChosenCodec> uploads;  // by index; empty: an evaluation
+  std::vector<ChosenCodec> uploads;            // by index; empty: an evaluation
   int64_t deadline_ms = 0;
 };
 

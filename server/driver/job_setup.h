@@ -25,7 +25,7 @@ struct JobSetup {
   BlobRef bundle;  // the bundle file without tensors
   std::shared_ptr<const MappedFile> bundle_file;
   UpdateLayout layout;
-  std::shared_ptr<const Codec> down;   // of steps between models; null: they travel exact
+  std::shared_ptr<const Codec> down;  // of steps between models; null: they travel exact
   std::vector<std::shared_ptr<const UploadCodec>> upload_codecs;  // codec_policy.h
   Need training;
   Need evaluation;

@@ -111,6 +111,7 @@ TEST_F(Downlink, NewClientsGetTheWholeModelAndThoseThatWereThereTheStep) {
     EXPECT_THAT(behind.model_steps, SizeIs(1));
     EXPECT_THAT(anew.model.inline_data, IsEmpty());
     EXPECT_THAT(behind.model.inline_data, IsEmpty());
+    EXPECT_THAT(behind.bundle.inline_data, IsEmpty()) << "clients keep it";
     EXPECT_LT(PayloadBytes(anew), kModelBytes / 2);
     if (i > 0) {
       EXPECT_LT(PayloadBytes(behind), PayloadBytes(anew) / 3);
@@ -429,6 +430,16 @@ TEST_F(Downlink, AStateOfAnotherVersionIsRefused) {
   EXPECT_EQ(refused.code(), absl::StatusCode::kDataLoss);
   EXPECT_THAT(std::string(refused.message()),
               HasSubstr(absl::StrCat("job job-1: downlink state ", DigestHex(other.codec_state))));
+}
+
+TEST_F(Downlink, ACodecWhoseErrorWouldGrowIsRefused) {
+  JobSpec spec = Spec(1);
+  spec.codec.down = "qsgd:levels=1";
+  const auto job = world_.coordinator().SubmitJob(spec, world_.AddBundle(kParameters), "");
+  EXPECT_EQ(job.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(job.status().message()),
+              AllOf(HasSubstr("codec.down = \"qsgd:levels=1\": its relative squared error is "),
+                    HasSubstr("grows with every step")));
 }
 
 TEST_F(Downlink, JobsWhoseModelCannotBeCodedAreRefusedAtOnce) {

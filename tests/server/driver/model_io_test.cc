@@ -63,6 +63,16 @@ TEST_F(ModelIo, FrozenTensorsAndBuffersStayAsTheyWere) {
   EXPECT_THAT(Made(layout, {0, 0, 0}, {}), ElementsAre(1, 2, 3, 0, 0, 0));
 }
 
+TEST_F(ModelIo, InPlaceAsInANewModel) {
+  const UpdateLayout layout = *MakeUpdateLayout(manifest_, {}, BufferMode::kAverage);
+  std::vector<float> values = {10, 20, 40, 50, 60};
+  SubtractTrainable(layout, base_, values);
+  EXPECT_THAT(values, ElementsAre(9, 18, 36, 45, 54));
+  std::vector<uint8_t> model = base_;
+  ScatterTrainable(layout, values, model);
+  EXPECT_THAT(Floats(model), ElementsAre(9, 18, 3, 36, 45, 54));
+}
+
 TEST_F(ModelIo, RefusesWhatDoesNotFit) {
   const UpdateLayout layout = *MakeUpdateLayout(manifest_, {}, BufferMode::kAverage);
   const std::vector<float> parameters(4);
