@@ -10,6 +10,7 @@
 #include "common/energy/energy_sample.h"
 #include "common/model/ids.h"
 #include "common/model/plan.h"
+#include "common/model/telemetry.h"
 
 // What coordinator and client tell each other, as plain values: the wire's messages (and the
 // simulator's) without protobuf. Meanings and units are those of proto/fedwatt/v1.
@@ -87,6 +88,7 @@ struct CheckInRequest {
   Role role = Role::kClient;
   std::vector<Digest> models;  // flat models that it holds, newest first
   CostEstimate costs;
+  DeviceTelemetry telemetry;
 };
 
 // Bytes by value, by address, or by hash alone.

@@ -145,6 +145,32 @@ absl::StatusOr<CostEstimate> CostsFrom(const v1::CostEstimate& in) {
   return out;
 }
 
+void TelemetryTo(const DeviceTelemetry& telemetry, v1::DeviceTelemetry* out) {
+  if (telemetry.charging) out->set_charging(*telemetry.charging);
+  if (telemetry.charge) out->set_charge(*telemetry.charge);
+  if (telemetry.capacity) out->set_capacity(*telemetry.capacity);
+  if (telemetry.link) out->set_link(*telemetry.link);
+  if (telemetry.loss) out->set_loss(*telemetry.loss);
+}
+
+absl::Status BucketFrom(const std::string& name, bool present, uint32_t value,
+                        std::optional<uint8_t>* out) {
+  if (!present) return absl::OkStatus();
+  FW_RETURN_IF_ERROR(CheckCount(absl::StrCat("telemetry.", name), value, 0, kTelemetryBuckets - 1));
+  *out = static_cast<uint8_t>(value);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<DeviceTelemetry> TelemetryFrom(const v1::DeviceTelemetry& in) {
+  DeviceTelemetry out;
+  if (in.has_charging()) out.charging = in.charging();
+  FW_RETURN_IF_ERROR(BucketFrom("charge", in.has_charge(), in.charge(), &out.charge));
+  FW_RETURN_IF_ERROR(BucketFrom("capacity", in.has_capacity(), in.capacity(), &out.capacity));
+  FW_RETURN_IF_ERROR(BucketFrom("link", in.has_link(), in.link(), &out.link));
+  FW_RETURN_IF_ERROR(BucketFrom("loss", in.has_loss(), in.loss(), &out.loss));
+  return out;
+}
+
 }  // namespace
 
 void ToProto(const RoundKey& key, v1::RoundKey* out) {
@@ -217,7 +243,9 @@ void ToProto(const CheckInRequest& request, v1::CheckInRequest* out) {
   out->set_client_time_ms(request.client_time_ms);
   out->set_role(RoleName(request.role));
   for (const Digest& model : request.models) DigestTo(model, out->add_models());
+  if (request.telemetry_level == 0) return;  // no consent
   CostsTo(request.costs, out->mutable_costs());
+  TelemetryTo(AtLevel(request.telemetry, request.telemetry_level), out->mutable_telemetry());
 }
 
 absl::StatusOr<CheckInRequest> FromProto(const v1::CheckInRequest& in) {
@@ -243,7 +271,11 @@ absl::StatusOr<CheckInRequest> FromProto(const v1::CheckInRequest& in) {
   out.client_time_ms = in.client_time_ms();
   FW_RETURN_IF_ERROR(RoleFrom(in.role(), &out.role));
   FW_RETURN_IF_ERROR(ModelsFrom(in, &out));
-  FW_ASSIGN_OR_RETURN(out.costs, CostsFrom(in.costs()));
+  FW_ASSIGN_OR_RETURN(CostEstimate costs, CostsFrom(in.costs()));
+  FW_ASSIGN_OR_RETURN(DeviceTelemetry telemetry, TelemetryFrom(in.telemetry()));
+  // What came without consent is not kept.
+  if (out.telemetry_level > 0) out.costs = costs;
+  out.telemetry = AtLevel(telemetry, out.telemetry_level);
   return out;
 }
 

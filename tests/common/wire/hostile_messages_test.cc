@@ -94,6 +94,34 @@ TEST(HostileResourceTest, InlineDataMustBeWhatTheyClaim) {
   ExpectRefused<R>("resource.uri", [](R* r) { r->set_uri(std::string(2049, 'x')); });
 }
 
+TEST(HostileCheckInTest, TelemetryIsThreeBits) {
+  using C = v1::CheckInRequest;
+  ExpectRefused<C>("telemetry.charge = 8: must be at most 7",
+                   [](C* c) { c->mutable_telemetry()->set_charge(8); });
+  ExpectRefused<C>("telemetry.capacity = 3600",
+                   [](C* c) { c->mutable_telemetry()->set_capacity(3600); });
+  ExpectRefused<C>("telemetry.link = 4294967295",
+                   [](C* c) { c->mutable_telemetry()->set_link(UINT32_MAX); });
+  ExpectRefused<C>("telemetry.loss = 8", [](C* c) { c->mutable_telemetry()->set_loss(8); });
+}
+
+TEST(HostileCheckInTest, WithoutConsentTelemetryIsNeitherSentNorKept) {
+  v1::CheckInRequest message;
+  RandomMessage(1).Fill(&message);
+  ASSERT_TRUE(message.has_telemetry() && message.has_costs());
+  CheckInRequest willing = *wire::FromProto(message);
+  EXPECT_NE(willing.telemetry, DeviceTelemetry());
+  message.set_telemetry_level(0);
+  const auto kept = wire::FromProto(message);
+  ASSERT_TRUE(kept.ok()) << kept.status();
+  EXPECT_EQ(kept->telemetry, DeviceTelemetry());
+  EXPECT_FALSE(kept->costs.train_joules || kept->costs.up_bytes_per_s);
+  willing.telemetry_level = 0;
+  v1::CheckInRequest sent;
+  wire::ToProto(willing, &sent);
+  EXPECT_FALSE(sent.has_telemetry() || sent.has_costs());
+}
+
 TEST(HostileCheckInTest, OffersAreBounded) {
   using C = v1::CheckInRequest;
   ExpectRefused<C>("protocol_min = 0", [](C* c) { c->set_protocol_min(0); });

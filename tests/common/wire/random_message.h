@@ -123,6 +123,11 @@ class RandomMessage {
       SetNumber(m, "keyframe_bits", 4 + rng_.UniformInt(12));
     }
     if (name == "JobSpec") SetNumber(m, "telemetry_level", 2);
+    if (name == "DeviceTelemetry") {
+      for (const char* f : {"charge", "capacity", "link", "loss"}) {
+        SetNumber(m, f, rng_.UniformInt(8));
+      }
+    }
     if (name == "BundleHeader") SetNumber(m, "format_version", 1);
     if (name == "TensorSpec") SetNumber(m, "role", 2);
     // The reason is ours when a sample is refused; without a figure there is none to vary.
