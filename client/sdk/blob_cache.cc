@@ -64,6 +64,13 @@ absl::StatusOr<uint64_t> BlobCache::PartBytes(const Digest& sha256) const {
   return 0;
 }
 
+absl::Status BlobCache::Put(const Digest& sha256, const std::string& data) {
+  FW_ASSIGN_OR_RETURN(FileWriter writer, FileWriter::Create(PartPath(sha256), 0600));
+  FW_RETURN_IF_ERROR(writer.Append(AsBytes(data)));
+  FW_RETURN_IF_ERROR(writer.Close());
+  return Complete(sha256);
+}
+
 absl::Status BlobCache::Complete(const Digest& sha256) {
   FW_RETURN_IF_ERROR(RenameFile(PartPath(sha256), Path(sha256)));
   Touch(sha256);

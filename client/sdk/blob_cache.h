@@ -29,6 +29,8 @@ class BlobCache {
   bool Has(const Digest& sha256) const;
   // Bytes of an unfinished download; creates its file if there is none.
   absl::StatusOr<uint64_t> PartBytes(const Digest& sha256) const;
+  // A blob that came whole.
+  absl::Status Put(const Digest& sha256, const std::string& data);
   // The finished download becomes the blob.
   absl::Status Complete(const Digest& sha256);
   // Dates the blob's use.

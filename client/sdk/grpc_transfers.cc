@@ -59,6 +59,8 @@ absl::Status GrpcDownload::Take() {
   }
   result_.total = total;
   result_.received += size;
+  // While the bytes are in the processor's cache; a download that goes on is hashed from its file.
+  if (from_the_start_) hash_.Update(AsBytes(chunk_.data()));
   return file_.Append(AsBytes(chunk_.data()));
 }
 
@@ -82,6 +84,7 @@ void GrpcDownload::OnDone(const grpc::Status& status) {
                                             file_.size(), " of ", result_.total, " bytes"));
   }
   if (const absl::Status closed = file_.Close(); result_.status.ok()) result_.status = closed;
+  if (from_the_start_ && result_.status.ok()) result_.sha256 = hash_.Finish();
   GrpcCalls* const calls = calls_;
   std::move(done_)(std::move(result_));
   delete this;

@@ -37,6 +37,7 @@ class GrpcDownload final : public grpc::ClientReadReactor<v1::DownloadChunk> {
         connection_(std::move(connection)),
         context_(calls->BeginCall(calls->options().transfer_timeout_ms)),
         file_(std::move(file)),
+        from_the_start_(file_.size() == 0),
         done_(std::move(done)) {}
 
   absl::Status Take();
@@ -45,6 +46,8 @@ class GrpcDownload final : public grpc::ClientReadReactor<v1::DownloadChunk> {
   const std::shared_ptr<GrpcConnection> connection_;
   const std::shared_ptr<grpc::ClientContext> context_;
   FileWriter file_;
+  const bool from_the_start_;
+  Sha256 hash_;
   Done done_;
   v1::DownloadRequest request_;
   v1::DownloadChunk chunk_;

@@ -421,8 +421,9 @@ EnergySample SessionCore::EndTransfer(uint64_t bytes, bool complete) {
   return sample;
 }
 
-void SessionCore::Save(const Held& held) {
-  const absl::Status status = store_.Put(held.record);
+void SessionCore::Save(const Held& held) { Written(held, store_.PutProgress(held.record)); }
+
+void SessionCore::Written(const Held& held, const absl::Status& status) const {
   if (!status.ok()) {
     EmitProblem(absl::StrCat("cannot write down the state of ", held.record.assignment.id, ": ",
                              std::string(status.message()),

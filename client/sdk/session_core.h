@@ -18,6 +18,7 @@
 #include "client/sdk/blob_cache.h"
 #include "client/sdk/cost_log.h"
 #include "client/sdk/energy_log.h"
+#include "client/sdk/file_stamp.h"
 #include "client/sdk/held_models.h"
 #include "client/sdk/model_assembly.h"
 #include "client/sdk/session.h"
@@ -64,6 +65,7 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
     AssignmentRecord record;
     int64_t received_us = -1;     // monotonic; -1: received by an earlier process
     int downloads[2] = {0, 0};    // complete ones, by Blob
+    bool model_verified = false;  // this process hashed what it wrote
     uint32_t failures = 0;        // of fetching, then of sending
     bool update_trusted = false;  // written by this process, or checked since
     std::shared_ptr<const Bundle> bundle;
@@ -79,6 +81,7 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   struct VerifyWork {
     std::string bundle_path;
     Resource bundle;
+    std::shared_ptr<const Bundle> known_bundle;  // verified before
     std::string model_path;
     Resource model;
     bool check_model = false;  // by its hash
@@ -89,6 +92,13 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
     std::vector<std::string> formats;
     EnergyMeter* meter = nullptr;
     const Clock* clock = nullptr;
+  };
+  // The bundle that was verified last: a job's rounds share one. It stays mapped, so that no other
+  // file gets its inode, hence its stamp.
+  struct KnownBundle {
+    Digest sha256{};
+    FileStamp stamp;
+    std::shared_ptr<const Bundle> bundle;  // null: not verified yet
   };
   struct Worked {
     absl::Status status;   // of the work
@@ -140,8 +150,9 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   void BeginTransfer(Phase phase);
   // `complete`: of a transfer that broke the time says nothing about the link.
   EnergySample EndTransfer(uint64_t bytes, bool complete);
-  // Writes the record down; a failure is reported and survived.
+  // Writes down how far the work has come; a failure is reported and survived.
   void Save(const Held& held);
+  void Written(const Held& held, const absl::Status& status) const;
 
   // session_fetch.cc
   void Accept(Assignment assignment);
@@ -157,6 +168,8 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   void DownloadFailed(Held* held, const absl::Status& status);
   void Verify(Held* held);
   static Verified RunVerify(const VerifyWork& work);
+  static absl::StatusOr<std::shared_ptr<const Bundle>> VerifyBundle(const VerifyWork& work,
+                                                                    int* damaged);
   void OnVerified(Verified verified);
   static const Resource& BlobOf(const Assignment& assignment, Blob blob);
   static const Resource& ResourceOf(const Assignment& assignment, const Part& part);
@@ -164,6 +177,7 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   // Blobs that the assignment's work still reads.
   static std::set<Digest> PinnedBy(const Assignment& assignment);
   bool Needs(const Held& held, Blob blob) const;
+  bool IsVerified(const Held& held, Blob blob) const;
   std::string BlobPath(const Held& held, Blob blob) const;
 
   // session_steps.cc
@@ -217,6 +231,7 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   int64_t transfer_us_ = 0;  // when the one under way began
 
   std::map<std::string, Held> held_;
+  KnownBundle known_bundle_;
   std::vector<std::string> problems_;  // of loading
   std::string active_;                 // id of the assignment that the thing under way is about
   Part fetching_;
@@ -244,10 +259,5 @@ bool IsDenied(const absl::Status& status);
 bool IsTransient(const absl::Status& status);
 
 inline constexpr uint32_t kMaxFailures = 5;
-
-// Files of an assignment's folder.
-inline constexpr char kDelta[] = "delta";
-inline constexpr char kUpdate[] = "update";
-inline constexpr char kResidual[] = "residual";  // error feedback, until the outcome is known
 
 }  // namespace fedwatt

@@ -68,10 +68,21 @@ std::set<Digest> SessionCore::PinnedBy(const Assignment& assignment) {
   return pinned;
 }
 
+// What this process wrote, after it knew its hash, is not read again to be sure; nor is a bundle
+// whose file is the one that was verified.
+bool SessionCore::IsVerified(const Held& held, Blob blob) const {
+  if (blob == kModel) return held.model_verified;
+  if (known_bundle_.bundle == nullptr ||
+      known_bundle_.sha256 != held.record.assignment.bundle.sha256) {
+    return false;
+  }
+  const absl::StatusOr<FileStamp> stamp = FileStamp::Of(BlobPath(held, kBundle));
+  return stamp.ok() && *stamp == known_bundle_.stamp;
+}
+
 std::string SessionCore::BlobPath(const Held& held, Blob blob) const {
   const AssignmentRecord& record = held.record;
-  const bool is_inline = blob == kBundle ? record.bundle_inline : record.model_inline;
-  if (is_inline) return store_.Path(record.assignment.id, kBlobNames[blob]);
+  if (blob == kModel && record.model_inline) return store_.ModelPath(record.assignment.id);
   return cache_.Path(BlobOf(record.assignment, blob).sha256);
 }
 
@@ -84,7 +95,7 @@ void SessionCore::Accept(Assignment assignment) {
     held.record.received_ms = deps_.clock->NowMs();
     held.received_us = deps_.clock->MonotonicUs();
     if (held.record.stage == WorkStage::kReported) held.record.stage = WorkStage::kReady;
-    return Save(held);
+    return Written(held, store_.Put(held.record));
   }
   ForgetOldest();
   const std::string id = assignment.id;
@@ -103,17 +114,25 @@ void SessionCore::Accept(Assignment assignment) {
   if (!status.ok()) Fail(&held, ReportStatus::kFailed, StatusText(status));
 }
 
+// The transport has checked that they have their hashes.
 absl::Status SessionCore::TakeInline(Held* held) {
   AssignmentRecord& record = held->record;
-  for (const Blob blob : {kBundle, kModel}) {
-    Resource& resource = blob == kBundle ? record.assignment.bundle : record.assignment.model;
-    if (resource.inline_data.empty()) continue;
-    FW_RETURN_IF_ERROR(
-        store_.WriteFile(record.assignment.id, kBlobNames[blob], resource.inline_data));
-    (blob == kBundle ? record.bundle_inline : record.model_inline) = true;
-    record.report.metrics.bytes_down += resource.inline_data.size();
-    resource.inline_data.clear();
-    resource.inline_data.shrink_to_fit();
+  const auto take = [&record](Resource* resource) {
+    record.report.metrics.bytes_down += resource->inline_data.size();
+    return std::exchange(resource->inline_data, std::string());
+  };
+  Assignment& assignment = record.assignment;
+  // Every round brings the same bundle.
+  if (const std::string bundle = take(&assignment.bundle); !bundle.empty()) {
+    const Digest& sha256 = assignment.bundle.sha256;
+    if (!cache_.Has(sha256)) {
+      FW_RETURN_IF_ERROR(cache_.MakeRoom(bundle.size(), PinnedBy(assignment)));
+      FW_RETURN_IF_ERROR(cache_.Put(sha256, bundle));
+    }
+  }
+  if (const std::string model = take(&assignment.model); !model.empty()) {
+    FW_RETURN_IF_ERROR(store_.WriteModel(assignment.id, model));
+    record.model_inline = held->model_verified = true;
   }
   return TakeInlineSteps(held);
 }
@@ -231,6 +250,7 @@ void SessionCore::OnDownload(ClientTransport::DownloadResult result) {
     if (fetching_.step.has_value()) return Fetch(held);
     ++held->downloads[fetching_.blob];
     status = cache_.Complete(resource.sha256);
+    if (fetching_.blob == kModel) held->model_verified = result.sha256 == resource.sha256;
     if (status.ok()) return Fetch(held);
   } else {
     (void)cache_.Remove(resource.sha256);
@@ -269,43 +289,56 @@ void SessionCore::Verify(Held* held) {
   VerifyWork work;
   work.bundle_path = BlobPath(*held, kBundle);
   work.bundle = record.assignment.bundle;
+  if (IsVerified(*held, kBundle)) {
+    work.known_bundle = known_bundle_.bundle;
+  } else {
+    // Before it is read: whatever changes the file from now on changes the stamp.
+    cache_.Touch(work.bundle.sha256);
+    const absl::StatusOr<FileStamp> stamp = FileStamp::Of(work.bundle_path);
+    known_bundle_ = {.sha256 = work.bundle.sha256, .stamp = stamp.value_or(FileStamp())};
+  }
   work.model_path = BlobPath(*held, kModel);
   work.model = record.assignment.model;
   work.training = Needs(*held, kModel);
-  cache_.Touch(work.bundle.sha256);
   if (work.training && !FileExists(work.model_path)) {
     const absl::Status room = cache_.MakeRoom(work.model.size, PinnedBy(record.assignment));
     if (!room.ok()) EmitProblem(StatusText(room));
     work.assembly = MakeAssembly(*held);
   } else if (work.training) {
-    work.check_model = true;
-    cache_.Touch(work.model.sha256);
+    work.check_model = !IsVerified(*held, kModel);
+    if (!record.model_inline) cache_.Touch(work.model.sha256);
   }
   work.plan = record.assignment.plan;
   work.trusted_keys = options_.trusted_keys;
   work.formats = deps_.trainer->artifact_formats();
   work.meter = deps_.meter;
   work.clock = deps_.clock;
+  // Nothing to read: not worth the way to another thread.
+  if (work.known_bundle != nullptr && !work.check_model && !work.assembly.has_value()) {
+    return OnVerified(RunVerify(work));
+  }
   RunWork<Verified>([work = std::move(work)] { return RunVerify(work); }, &SessionCore::OnVerified);
+}
+
+absl::StatusOr<std::shared_ptr<const Bundle>> SessionCore::VerifyBundle(const VerifyWork& work,
+                                                                        int* damaged) {
+  if (work.known_bundle != nullptr) return work.known_bundle;
+  const absl::Status whole = BlobCache::Verify(work.bundle_path, work.bundle.sha256);
+  if (!whole.ok()) {
+    *damaged = kBundle;
+    return whole;
+  }
+  return OpenTrusted(work.bundle_path, work.trusted_keys);
 }
 
 SessionCore::Verified SessionCore::RunVerify(const VerifyWork& work) {
   Verified verified;
-  verified.status = BlobCache::Verify(work.bundle_path, work.bundle.sha256);
-  if (!verified.status.ok()) {
-    verified.damaged = kBundle;
-    return verified;
-  }
-  if (work.check_model) {
-    verified.status = BlobCache::Verify(work.model_path, work.model.sha256);
-    if (!verified.status.ok()) {
-      verified.damaged = kModel;
-      return verified;
-    }
-  }
-  absl::StatusOr<std::shared_ptr<const Bundle>> bundle =
-      OpenTrusted(work.bundle_path, work.trusted_keys);
+  absl::StatusOr<std::shared_ptr<const Bundle>> bundle = VerifyBundle(work, &verified.damaged);
   verified.status = bundle.status();
+  if (verified.status.ok() && work.check_model) {
+    verified.status = BlobCache::Verify(work.model_path, work.model.sha256);
+    if (!verified.status.ok()) verified.damaged = kModel;
+  }
   if (verified.status.ok()) verified.status = CheckFormats(**bundle, work.formats);
   if (verified.status.ok() && work.training) verified.status = CheckModelSize(**bundle, work.model);
   if (!verified.status.ok()) return verified;
@@ -333,7 +366,7 @@ void SessionCore::OnVerified(Verified verified) {
   if (verified.assembly.has_value() && !verified.assembly->status.ok()) return Fetch(held);
   if (verified.damaged >= 0) {
     const Blob blob = static_cast<Blob>(verified.damaged);
-    const bool is_inline = blob == kBundle ? held->record.bundle_inline : held->record.model_inline;
+    const bool is_inline = blob == kModel && held->record.model_inline;
     if (!is_inline && held->downloads[blob] < kMaxDownloads) {
       EmitProblem(absl::StrCat(std::string(verified.status.message()), "; downloading it again"));
       verified.status = cache_.Remove(BlobOf(held->record.assignment, blob).sha256);
@@ -344,6 +377,7 @@ void SessionCore::OnVerified(Verified verified) {
     return FailAndGoOn(held, ReportStatus::kFailed, StatusText(verified.status));
   }
   held->bundle = std::move(verified.bundle);
+  known_bundle_.bundle = held->bundle;
   held->failures = 0;
   if (Needs(*held, kModel) && !held->record.model_inline) {
     const absl::Status known = models_.Add(held->record.assignment.model.sha256);

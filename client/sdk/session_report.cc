@@ -27,7 +27,7 @@ Report SessionCore::MakeReport(const Held& held, uint64_t offset) const {
 
 void SessionCore::Send(Held* held) {
   Report& kept = held->record.report;
-  const std::string path = store_.Path(active_, kUpdate);
+  const std::string path = store_.UpdatePath(active_);
   if (kept.update.size > 0 && !held->update_trusted) {
     RunWork<absl::Status>(
         [path, sha256 = kept.update.sha256] { return BlobCache::Verify(path, sha256); },
@@ -82,7 +82,7 @@ void SessionCore::OnUploadOffset(absl::StatusOr<UploadOffset> offset) {
   event.total_bytes = size;
   Emit(event);
   BeginTransfer(Phase::kUpload);
-  deps_.transport->Upload(MakeReport(*held, from), from, store_.Path(active_, kUpdate),
+  deps_.transport->Upload(MakeReport(*held, from), from, store_.UpdatePath(active_),
                           Reply(&SessionCore::OnUpload));
 }
 
@@ -159,7 +159,7 @@ bool SessionCore::ApplyOutcome(Held* held, Outcome outcome, const std::string& r
   held_.erase(id);
   if (outcome == Outcome::kCommitted) {
     const absl::Status residual =
-        CommitResidual(options_.state_dir, store_.Path(id, kResidual), store_.sync());
+        CommitResidual(options_.state_dir, store_.ResidualPath(id), store_.sync());
     if (!residual.ok()) EmitProblem(absl::StrCat("error feedback: ", StatusText(residual)));
   }
   const absl::Status removed = store_.Remove(id);

@@ -36,7 +36,7 @@ absl::Status SessionCore::TakeInlineSteps(Held* held) {
   if (!record.model_inline) return absl::OkStatus();
   // A model that others follow by steps: kept longer than its assignment.
   const Digest& model = record.assignment.model.sha256;
-  FW_RETURN_IF_ERROR(RenameFile(store_.Path(record.assignment.id, "model"), cache_.Path(model)));
+  FW_RETURN_IF_ERROR(RenameFile(store_.ModelPath(record.assignment.id), cache_.Path(model)));
   cache_.Touch(model);
   record.model_inline = false;
   return absl::OkStatus();
@@ -120,7 +120,7 @@ void SessionCore::DropSteps(Held* held) {
   }
   record.assignment.model_steps.clear();
   record.part_bytes[kModel] = AssignmentRecord::kNotBegun;
-  Save(*held);
+  Written(*held, store_.Put(record));
 }
 
 }  // namespace fedwatt

@@ -80,8 +80,8 @@ absl::StatusOr<Encoded> EncodeInto(EncodeWork work, AssignmentRecord* record) {
   FW_ASSIGN_OR_RETURN(request.layout, MakeUpdateLayout(*request.manifest, assignment.plan.frozen,
                                                        assignment.plan.buffers));
   FW_ASSIGN_OR_RETURN(const std::unique_ptr<Codec> codec, CodecOf(assignment));
-  request.delta_path = store.Path(assignment.id, kDelta);
-  request.update_path = store.Path(assignment.id, kUpdate);
+  request.delta_path = store.DeltaPath(assignment.id);
+  request.update_path = store.UpdatePath(assignment.id);
   const std::vector<MatrixShape> matrices = MatricesOf(*request.manifest, request.layout);
   request.context.job = assignment.key.job;
   request.context.round = assignment.key.round;
@@ -93,8 +93,8 @@ absl::StatusOr<Encoded> EncodeInto(EncodeWork work, AssignmentRecord* record) {
   request.sync = store.sync();
   if (work.keeps_state && codec->needs_error_feedback()) {
     const ResidualKey key{assignment.key.job, bundle->header_sha256(), request.layout.coordinates};
-    request.feedback = {key, ResidualPath(work.state_dir, key),
-                        store.Path(assignment.id, kResidual), store.sync()};
+    request.feedback = {key, ResidualPath(work.state_dir, key), store.ResidualPath(assignment.id),
+                        store.sync()};
   }
   FW_ASSIGN_OR_RETURN(EncodedUpdate update, EncodeKeptUpdate(request, *codec));
   record->report.update.sha256 = update.sha256;
@@ -147,9 +147,11 @@ void SessionCore::Train(Held* held) {
   request.assignment_id = assignment.id;
   request.key = assignment.key;
   request.kind = assignment.kind;
+  request.bundle = held->bundle;
   request.bundle_path = BlobPath(*held, kBundle);
+  request.bundle_header_sha256 = held->bundle->header_sha256();
   request.model_path = BlobPath(*held, kModel);
-  request.output_path = store_.Path(assignment.id, kDelta);
+  request.output_path = store_.DeltaPath(assignment.id);
   if (assignment.plan.buffers == BufferMode::kLocal) {
     request.local_buffers_path =
         LocalBuffersPath(options_.state_dir, assignment.key.job, held->bundle->header_sha256());
@@ -182,7 +184,7 @@ void SessionCore::Train(Held* held) {
           record.delta_bytes = result->output_bytes;
         }
         // Also after an error: the energy was spent.
-        absl::Status journal = store.Put(record);
+        absl::Status journal = store.PutProgress(record);
         return {.status = status,
                 .journal = journal,
                 .record = std::move(record),
@@ -231,10 +233,10 @@ void SessionCore::Encode(Held* held) {
         AddEnergySample(sample, &record.report.energy);
         record.report.metrics.seconds_by_phase["encode"] +=
             static_cast<double>(sample.duration_us) * 1e-6;
-        absl::Status journal = store.Put(record);
+        absl::Status journal = store.PutProgress(record);
         Worked worked{.status = encoded.status(), .journal = journal, .sample = sample};
         if (encoded.ok()) {
-          (void)RemoveIfExists(store.Path(record.assignment.id, kDelta));
+          (void)RemoveIfExists(store.DeltaPath(record.assignment.id));
           worked.coordinates = encoded->coordinates;
           worked.problem = std::move(encoded->problem);
         }
@@ -275,9 +277,9 @@ void SessionCore::Fail(Held* held, ReportStatus status, const std::string& error
   MakeReportable(&record.report.metrics);
   held->bundle.reset();
   held->update_trusted = true;
-  (void)RemoveIfExists(store_.Path(record.assignment.id, kDelta));
-  (void)RemoveIfExists(store_.Path(record.assignment.id, kUpdate));
-  (void)RemoveIfExists(store_.Path(record.assignment.id, kResidual));
+  (void)RemoveIfExists(store_.DeltaPath(record.assignment.id));
+  (void)RemoveIfExists(store_.UpdatePath(record.assignment.id));
+  (void)RemoveIfExists(store_.ResidualPath(record.assignment.id));
   Save(*held);
   EmitFor(SessionEventKind::kFailed, *held, record.report.error);
 }

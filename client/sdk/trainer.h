@@ -22,8 +22,12 @@ struct TrainRequest {
   std::string assignment_id;
   RoundKey key;
   AssignmentKind kind = AssignmentKind::kTrain;
-  std::string bundle_path;  // verified: signature and hashes
-  std::string model_path;   // flat tensors of the base model
+  std::shared_ptr<const Bundle> bundle;  // verified; null where only files came over
+  // Its file, for a trainer in another process, which runs it only if its header has this hash:
+  // what was verified is what runs, also if the file was replaced meanwhile. Zeros: any.
+  std::string bundle_path;
+  Digest bundle_header_sha256{};
+  std::string model_path;  // flat tensors of the base model
   std::string
       output_path;  // written by training: float32 delta in UpdateLayout order, then buffers
   // With BufferMode::kLocal: where this client's own buffers live between rounds, in manifest
@@ -58,8 +62,9 @@ class Trainer {
 
   // Blocks. Errors: INVALID_ARGUMENT (model, data and plan do not fit), PERMISSION_DENIED (an
   // operator of the graph is not allowed), RESOURCE_EXHAUSTED (memory limit), DEADLINE_EXCEEDED
-  // (time limit or watchdog), CANCELLED (within one step of `cancel`), INTERNAL. After any error
-  // the trainer can be used again.
+  // (time limit or watchdog), CANCELLED (within one step of `cancel`), DATA_LOSS (the bundle's
+  // file is not the one that was verified), INTERNAL. After any error the trainer can be used
+  // again.
   virtual absl::StatusOr<TrainResult> Run(
       const TrainRequest& request, const std::atomic<bool>& cancel,
       const std::function<void(const TrainProgress&)>& progress) = 0;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/functional/any_invocable.h"
@@ -23,6 +24,7 @@ class ClientTransport {
   template <typename T>
   using Done = absl::AnyInvocable<void(absl::StatusOr<T>)>;
 
+  // What comes inline has the hash that it declares.
   virtual void CheckIn(const CheckInRequest& request, Done<CheckInResponse> done) = 0;
 
   // Downloads blob `sha256` from `offset` on to the end of the file at `path` (which holds `offset`
@@ -31,6 +33,7 @@ class ClientTransport {
     uint64_t received = 0;
     uint64_t total = 0;
     absl::Status status;
+    std::optional<Digest> sha256;  // of the file, where this call wrote all of it
   };
   virtual void Download(const Digest& sha256, uint64_t offset, const std::string& path,
                         absl::AnyInvocable<void(DownloadResult)> done) = 0;

@@ -14,6 +14,7 @@ namespace fedwatt {
 namespace {
 
 constexpr uint64_t kBlock = 4096;
+constexpr uint64_t kBlocks = 16;  // written at a time: 256 KiB
 constexpr uint64_t kExamples = 100;
 constexpr double kLargestDelta = 0.01;
 
@@ -54,14 +55,14 @@ class EchoTrainer : public Trainer {
 
  private:
   static absl::StatusOr<uint64_t> WriteDelta(const TrainRequest& request) {
-    FW_ASSIGN_OR_RETURN(const auto bundle, Bundle::Open(request.bundle_path));
-    const Manifest& manifest = bundle->header().manifest;
+    if (request.bundle == nullptr) return absl::InvalidArgumentError("echo needs an open bundle");
+    const Manifest& manifest = request.bundle->header().manifest;
     FW_ASSIGN_OR_RETURN(const UpdateLayout layout,
                         MakeUpdateLayout(manifest, request.plan.frozen, request.plan.buffers));
-    FW_ASSIGN_OR_RETURN(const MappedFile model, MappedFile::Open(request.model_path));
-    if (model.bytes().size() != manifest.TotalBytes()) {
+    FW_ASSIGN_OR_RETURN(const uint64_t model_bytes, FileSize(request.model_path));
+    if (model_bytes != manifest.TotalBytes()) {
       return absl::InvalidArgumentError(
-          absl::StrCat("model ", request.model_path, " holds ", model.bytes().size(),
+          absl::StrCat("model ", request.model_path, " holds ", model_bytes,
                        " bytes; the bundle's manifest needs ", manifest.TotalBytes()));
     }
     FW_ASSIGN_OR_RETURN(FileWriter out, FileWriter::Create(request.output_path));
@@ -70,24 +71,32 @@ class EchoTrainer : public Trainer {
                    .client = request.seed_key,
                    .purpose = "echo",
                    .seed = request.plan.seed});
-    std::vector<float> block(64 * kBlock);
+    std::vector<float> block(std::min<uint64_t>(kBlocks * kBlock, layout.coordinates));
     for (uint64_t at = 0; at < layout.coordinates;) {
       const uint64_t n = std::min<uint64_t>(block.size(), layout.coordinates - at);
       for (uint64_t i = 0; i < n; i += kBlock) {
         const auto value = static_cast<float>((2 * rng.Uniform01() - 1) * kLargestDelta);
-        std::fill_n(block.begin() + i, std::min(kBlock, n - i), value);
+        std::fill_n(block.begin() + static_cast<ptrdiff_t>(i), std::min(kBlock, n - i), value);
       }
       FW_RETURN_IF_ERROR(
           out.Append({reinterpret_cast<const uint8_t*>(block.data()), n * sizeof(float)}));
       at += n;
     }
-    for (const UpdateLayout::Piece& piece : layout.buffers) {
-      const uint64_t bytes = manifest.tensors()[piece.tensor].Bytes();
-      FW_RETURN_IF_ERROR(out.Append(model.bytes().subspan(piece.model_offset, bytes)));
-    }
+    FW_RETURN_IF_ERROR(AppendBuffers(request.model_path, manifest, layout, &out));
     const uint64_t written = out.size();
     FW_RETURN_IF_ERROR(out.Close());
     return written;
+  }
+
+  static absl::Status AppendBuffers(const std::string& model_path, const Manifest& manifest,
+                                    const UpdateLayout& layout, FileWriter* out) {
+    if (layout.buffers.empty()) return absl::OkStatus();
+    FW_ASSIGN_OR_RETURN(const MappedFile model, MappedFile::Open(model_path));
+    for (const UpdateLayout::Piece& piece : layout.buffers) {
+      const uint64_t bytes = manifest.tensors()[piece.tensor].Bytes();
+      FW_RETURN_IF_ERROR(out->Append(model.bytes().subspan(piece.model_offset, bytes)));
+    }
+    return absl::OkStatus();
   }
 
   const Clock* const clock_;

@@ -98,7 +98,7 @@ class TorchTrainer final : public Trainer {
                                          const std::atomic<bool>& cancel,
                                          const std::function<void(const TrainProgress&)>& progress);
   absl::Status Prepare(const TrainRequest& request);
-  absl::Status LoadBundle(const std::string& path);
+  absl::Status LoadBundle(const TrainRequest& request);
   absl::Status MakeModule();
   absl::Status LoadTensors(const TrainRequest& request);
   absl::Status LoadLocalBuffers(const TrainRequest& request);
@@ -146,8 +146,17 @@ absl::StatusOr<at::Device> TorchTrainer::PickDevice() const {
       "device is \"cuda\", but this LibTorch finds no CUDA device; use auto or cpu");
 }
 
-absl::Status TorchTrainer::LoadBundle(const std::string& path) {
-  FW_ASSIGN_OR_RETURN(run_.bundle, Bundle::Open(path));
+absl::Status TorchTrainer::LoadBundle(const TrainRequest& request) {
+  FW_ASSIGN_OR_RETURN(run_.bundle, Bundle::Open(request.bundle_path));
+  if (request.bundle_header_sha256 != Digest{} &&
+      request.bundle_header_sha256 != run_.bundle->header_sha256()) {
+    return absl::DataLossError(absl::StrCat("the bundle ", request.bundle_path,
+                                            " is not the one whose signature was checked: its "
+                                            "header has SHA-256 ",
+                                            DigestHex(run_.bundle->header_sha256()), ", expected ",
+                                            DigestHex(request.bundle_header_sha256),
+                                            "; it was replaced since and is not run"));
+  }
   if (loaded_ != nullptr && loaded_->header_sha256 == run_.bundle->header_sha256()) {
     return absl::OkStatus();
   }
@@ -227,7 +236,7 @@ absl::Status TorchTrainer::KeepLocalBuffers(const TrainRequest& request) const {
 
 absl::Status TorchTrainer::Prepare(const TrainRequest& request) {
   FW_RETURN_IF_ERROR(ValidatePlan(request.plan));
-  FW_RETURN_IF_ERROR(LoadBundle(request.bundle_path));
+  FW_RETURN_IF_ERROR(LoadBundle(request));
   FW_RETURN_IF_ERROR(MakeModule());
   FW_RETURN_IF_ERROR(LoadTensors(request));
   const std::string key = request.dataset.ToString();

@@ -48,12 +48,27 @@ absl::Status ReadExactly(int fd, char* out, size_t size) {
   return absl::OkStatus();
 }
 
+// Both ends are ours; a digest of another size is still no digest.
+absl::StatusOr<Digest> HeaderDigest(const std::string& bytes) {
+  Digest digest{};
+  if (bytes.empty()) return digest;
+  if (bytes.size() != digest.size()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("bundle_header_sha256 has ", bytes.size(), " bytes, not ", digest.size()));
+  }
+  std::memcpy(digest.data(), bytes.data(), digest.size());
+  return digest;
+}
+
 void RunToProto(const WorkerRun& run, v1::WorkerRun* out) {
   const TrainRequest& request = run.request;
   out->set_assignment_id(request.assignment_id);
   wire::ToProto(request.key, out->mutable_key());
   out->set_assignment_kind(static_cast<v1::AssignmentKind>(request.kind));
   out->set_bundle_path(request.bundle_path);
+  if (request.bundle_header_sha256 != Digest{}) {
+    out->set_bundle_header_sha256(std::string(AsText(request.bundle_header_sha256)));
+  }
   out->set_model_path(request.model_path);
   out->set_output_path(request.output_path);
   out->set_dataset(request.dataset.ToString());
@@ -72,6 +87,7 @@ absl::StatusOr<WorkerRun> RunFromProto(const v1::WorkerRun& in) {
   request.kind = in.assignment_kind() == v1::ASSIGNMENT_KIND_EVALUATE ? AssignmentKind::kEvaluate
                                                                       : AssignmentKind::kTrain;
   request.bundle_path = in.bundle_path();
+  FW_ASSIGN_OR_RETURN(request.bundle_header_sha256, HeaderDigest(in.bundle_header_sha256()));
   request.model_path = in.model_path();
   request.output_path = in.output_path();
   FW_ASSIGN_OR_RETURN(request.dataset, DatasetConfig::Parse(in.dataset()));

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "client/sdk/assignment_store.h"
 #include "client/sdk/error_feedback.h"
 #include "common/codec/codec.h"
 #include "gmock/gmock.h"
@@ -160,8 +161,9 @@ TEST_F(SessionFeedbackTest, KilledBetweenTheResidualsRenameAndTheEndOfTheAssignm
   GiveNow(Sparse(IdOf(1)));
   Kill();
   // What the commit does first.
-  const std::string folders = options_.state_dir + "/assignments";
-  const std::string next = absl::StrCat(folders, "/", (*ListDir(folders))[0], "/residual");
+  const AssignmentStore store(options_.state_dir + "/assignments", false);
+  const std::string next = store.ResidualPath(IdOf(1));
+  ASSERT_TRUE(FileExists(next));
   ASSERT_TRUE(CommitResidual(options_.state_dir, next, false).ok());
   const std::vector<float> kept = ResidualValues();
   coordinator_.Notify(IdOf(1), Outcome::kCommitted);

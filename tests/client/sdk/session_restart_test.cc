@@ -5,6 +5,7 @@
 
 #include "client/sdk/assignment_store.h"
 #include "gmock/gmock.h"
+#include "tests/client/sdk/old_journal.h"
 #include "tests/client/sdk/session_fixture.h"
 
 namespace fedwatt {
@@ -49,10 +50,10 @@ class SessionRestartTest : public SessionTest {
   }
 
   std::string JournalPath() const {
-    return AssignmentStore(options_.state_dir + "/assignments", false).Path(kId, "journal");
+    return AssignmentStore(options_.state_dir + "/assignments", false).JournalPath(kId);
   }
   std::string UpdatePath() const {
-    return AssignmentStore(options_.state_dir + "/assignments", false).Path(kId, "update");
+    return AssignmentStore(options_.state_dir + "/assignments", false).UpdatePath(kId);
   }
 
   struct Taken {
@@ -186,7 +187,7 @@ TEST_F(SessionRestartTest, ACorruptJournalIsNamedAndRemovedAndNothingElseIsHarme
   ASSERT_TRUE(WriteFileAtomic(JournalPath(), journal).ok());
   Restart();
   EXPECT_THAT(transcript_.lines[0],
-              HasSubstr("/journal cannot be used and was removed: DATA_LOSS: its content does not "
+              HasSubstr(".journal cannot be used and was removed: DATA_LOSS: its content does not "
                         "match its own hash"));
   ASSERT_THAT(coordinator_.check_ins.back().holding, SizeIs(1));
   EXPECT_EQ(coordinator_.check_ins.back().holding[0].assignment_id, "job/r2/a1/0");
@@ -197,13 +198,58 @@ TEST_F(SessionRestartTest, ATruncatedOrEmptyJournalIsNoCrash) {
   Start();
   Kill();
   const std::string journal = *ReadFile(JournalPath(), 1 << 20);
-  for (const size_t bytes : {size_t{0}, size_t{7}, size_t{40}, journal.size() - 1}) {
-    ASSERT_TRUE(EnsureDir(DirName(JournalPath())).ok());
+  for (const size_t bytes : {size_t{0}, size_t{7}, size_t{40}, size_t{100}}) {
     ASSERT_TRUE(WriteFileAtomic(JournalPath(), journal.substr(0, bytes)).ok());
     Restart();
     EXPECT_TRUE(transcript_.Has("cannot be used and was removed")) << bytes;
     EXPECT_THAT(coordinator_.check_ins.back().holding, IsEmpty());
   }
+}
+
+TEST_F(SessionRestartTest, AnUpdateThatAnEarlierVersionKeptIsSentAndNotTrainedAgain) {
+  coordinator_.Give(Inline(MakeAssignment(kId, kSmall)));
+  trainer_.during_run = [&] { coordinator_.away = true; };
+  Start();
+  Kill();
+  ASSERT_THAT(coordinator_.reports, IsEmpty());
+  const std::string update = *ReadFile(UpdatePath(), 1 << 20);
+  const AssignmentStore store(options_.state_dir + "/assignments", false);
+  std::vector<std::string> problems;
+  MakeOld(store, store.LoadAll(&problems)->at(0));
+  ASSERT_FALSE(FileExists(UpdatePath()));
+  coordinator_.away = false;
+  Restart();
+  ASSERT_THAT(coordinator_.reports, SizeIs(1));
+  EXPECT_EQ(LastReport().status, ReportStatus::kOk);
+  EXPECT_EQ(coordinator_.updates[kId], update);
+  EXPECT_THAT(trainer_.runs, SizeIs(1));
+}
+
+TEST_F(SessionRestartTest, ADeltaThatAnEarlierVersionKeptIsEncodedAlsoWithoutItsInlineBundle) {
+  Assignment assignment = Inline(MakeAssignment(kId, kSmall));
+  coordinator_.Give(assignment);
+  SnapshotEveryWrite();
+  Start();
+  SetWriteFaultForTest(nullptr);
+  Kill();
+  const auto trained = std::find_if(snapshots_.begin(), snapshots_.end(), [](const Taken& taken) {
+    return taken.stage == static_cast<int>(WorkStage::kTrained);
+  });
+  ASSERT_NE(trained, snapshots_.end());
+  fs::remove_all(options_.state_dir);
+  fs::copy(trained->dir, options_.state_dir, fs::copy_options::recursive);
+  const AssignmentStore store(options_.state_dir + "/assignments", false);
+  std::vector<std::string> problems;
+  MakeOld(store, store.LoadAll(&problems)->at(0));
+  fs::remove_all(options_.state_dir + "/cache");
+  trainer_.runs.clear();
+  coordinator_.reports.clear();
+  coordinator_.updates.clear();
+  Start();
+  ASSERT_THAT(coordinator_.reports, SizeIs(1));
+  EXPECT_EQ(LastReport().status, ReportStatus::kOk) << LastReport().error;
+  EXPECT_EQ(coordinator_.updates[kId].size(), kSmall * 4);
+  EXPECT_THAT(trainer_.runs, IsEmpty());
 }
 
 TEST_F(SessionRestartTest, ACorruptModelInTheCacheIsDownloadedAgain) {
@@ -267,7 +313,7 @@ TEST_F(SessionRestartTest, AFullDiskOnReceiptFailsTheAssignmentAndTheNextOneWork
 TEST_F(SessionRestartTest, AFullDiskDuringTrainingIsReported) {
   coordinator_.Give(Inline(MakeAssignment(kId, kSmall)));
   SetWriteFaultForTest(
-      [](const std::string& path, uint64_t) { return path.ends_with("/delta") ? ENOSPC : 0; });
+      [](const std::string& path, uint64_t) { return path.ends_with(".delta") ? ENOSPC : 0; });
   Start();
   ASSERT_THAT(coordinator_.reports, SizeIs(1));
   EXPECT_EQ(LastReport().status, ReportStatus::kFailed);
@@ -279,7 +325,7 @@ TEST_F(SessionRestartTest, AFullDiskAfterTrainingCostsOnlyDurability) {
   coordinator_.Give(Inline(MakeAssignment(kId, kSmall)));
   trainer_.during_run = [] {
     SetWriteFaultForTest([](const std::string& path, uint64_t) {
-      return path.find("/journal") != std::string::npos ? ENOSPC : 0;
+      return path.find(".journal") != std::string::npos ? ENOSPC : 0;
     });
   };
   Start();

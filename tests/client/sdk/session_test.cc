@@ -91,7 +91,7 @@ TEST_F(SessionTest, ForgetsTheUpdateOnceItsOutcomeIsKnown) {
   const std::string folder = options_.state_dir + "/assignments";
   coordinator_.Give(Inline(MakeAssignment("job/r1/a1/0", kSmall)));
   Start();
-  EXPECT_THAT(*ListDir(folder), SizeIs(1));
+  EXPECT_THAT(*ListDir(folder), SizeIs(3));  // journal, model, update
   ASSERT_THAT(coordinator_.check_ins.back().holding, SizeIs(1));
   EXPECT_EQ(coordinator_.check_ins.back().holding[0].stage, HoldingStage::kReported);
   coordinator_.Notify("job/r1/a1/0", Outcome::kCommitted);

@@ -27,6 +27,30 @@ class SessionTrustTest : public SessionTest {
     EXPECT_TRUE(coordinator_.holds_check_in());
     EXPECT_THAT(coordinator_.check_ins.back().holding, IsEmpty());
   }
+  void GiveNow(Assignment assignment) {
+    coordinator_.Give(std::move(assignment));
+    coordinator_.AnswerHeld();
+    executor_.RunReady();
+  }
+  // Between two rounds `alter` is called with the bundle's path and other content for it.
+  void ExpectNoticed(
+      const std::function<void(const std::string& path, const std::string& altered)>& alter) {
+    Assignment assignment = MakeAssignment(kId, kSmall);
+    coordinator_.Give(assignment);
+    Start();
+    ASSERT_THAT(trainer_.runs, SizeIs(1));
+    const std::string path = trainer_.runs[0].bundle_path;
+    const std::string good = *ReadFile(path, 1 << 20);
+    std::string altered = good;
+    altered.back() ^= 1;
+    alter(path, altered);
+    assignment.id = "job/r2/a1/0";
+    GiveNow(assignment);
+    EXPECT_TRUE(transcript_.Has("it was altered or damaged; downloading it again"));
+    ASSERT_THAT(trainer_.runs, SizeIs(2));
+    EXPECT_EQ(*ReadFile(path, 1 << 20), good);
+    EXPECT_EQ(LastReport().status, ReportStatus::kOk);
+  }
   void ExpectRefusedUnrun(const std::string& reason) {
     ExpectFailed(reason);
     EXPECT_THAT(trainer_.runs, IsEmpty());
@@ -83,6 +107,69 @@ TEST_F(SessionTrustTest, ATruncatedBundleIsNotRun) {
   coordinator_.Give(Inline(assignment));
   Start();
   ExpectRefusedUnrun("runc");
+}
+
+TEST_F(SessionTrustTest, ABundleThatRanOnceIsCheckedAgainWhenItIsFetchedAgain) {
+  Assignment assignment = MakeAssignment(kId, kSmall);
+  coordinator_.Give(assignment);
+  Start();
+  ASSERT_THAT(trainer_.runs, SizeIs(1));
+  ASSERT_TRUE(RemoveIfExists(trainer_.runs[0].bundle_path).ok());
+  coordinator_.blobs[assignment.bundle.sha256].back() ^= 1;
+  assignment.id = "job/r2/a1/0";
+  coordinator_.Give(assignment);
+  coordinator_.AnswerHeld();
+  executor_.RunReady();
+  ASSERT_THAT(coordinator_.reports, SizeIs(2));
+  EXPECT_THAT(LastReport().error, HasSubstr("it was altered or damaged"));
+  EXPECT_THAT(trainer_.runs, SizeIs(1));
+}
+
+TEST_F(SessionTrustTest, ABundleIsReadOnceAndTheTrainerToldWhichWasVerified) {
+  const Assignment assignment = MakeAssignment(kId, kSmall);
+  coordinator_.Give(assignment);
+  Start();
+  Assignment next = assignment;
+  next.id = "job/r2/a1/0";
+  GiveNow(next);
+  ASSERT_THAT(trainer_.runs, SizeIs(2));
+  EXPECT_EQ(trainer_.runs[0].bundle, trainer_.runs[1].bundle);
+  const auto bundle = Bundle::Open(trainer_.runs[1].bundle_path);
+  ASSERT_TRUE(bundle.ok());
+  EXPECT_EQ(trainer_.runs[0].bundle_header_sha256, (*bundle)->header_sha256());
+  EXPECT_EQ(trainer_.runs[1].bundle_header_sha256, (*bundle)->header_sha256());
+}
+
+TEST_F(SessionTrustTest, ABundleThatIsReplacedOnDiskIsNoticedAndDownloadedAgain) {
+  ExpectNoticed([](const std::string& path, const std::string& altered) {
+    ASSERT_TRUE(WriteFileAtomic(path, altered).ok());
+  });
+}
+
+TEST_F(SessionTrustTest, ABundleThatIsWrittenToOnDiskIsNoticedAndDownloadedAgain) {
+  ExpectNoticed([](const std::string& path, const std::string& altered) {
+    FileWriter file = *FileWriter::Open(path);
+    ASSERT_TRUE(file.WriteAt(0, AsBytes(altered)).ok());
+  });
+}
+
+TEST_F(SessionTrustTest, ASignedBundleInThePlaceOfAnotherIsNoticedToo) {
+  const std::string other = coordinator_.blobs[MakeAssignment(kId, 2 * kSmall).bundle.sha256];
+  ExpectNoticed([&other](const std::string& path, const std::string&) {
+    ASSERT_TRUE(WriteFileAtomic(path, other).ok());
+  });
+}
+
+TEST_F(SessionTrustTest, AGoodBundleVouchesForNoOther) {
+  coordinator_.Give(Inline(MakeAssignment(kId, kSmall)));
+  Start();
+  ASSERT_THAT(trainer_.runs, SizeIs(1));
+  coordinator_.Give(Inline(MakeAssignment("job/r2/a1/0", kSmall, nullptr, false)));
+  coordinator_.AnswerHeld();
+  executor_.RunReady();
+  ASSERT_THAT(coordinator_.reports, SizeIs(2));
+  EXPECT_THAT(LastReport().error, HasSubstr("PERMISSION_DENIED"));
+  EXPECT_THAT(trainer_.runs, SizeIs(1));
 }
 
 TEST_F(SessionTrustTest, AModelWithAnotherHashIsDownloadedOnceMoreThenRefused) {

@@ -121,6 +121,18 @@ TEST_F(HostileModelTest, ATruncatedArchiveStopsTheRun) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("truncated or corrupt"));
 }
 
+TEST_F(HostileModelTest, ABundleThatWasReplacedAfterItsCheckIsNotRun) {
+  UseModel(Forge(FixtureBytes("line")));
+  const auto checked = Bundle::Open(request_.bundle_path);
+  ASSERT_TRUE(checked.ok());
+  request_.bundle_header_sha256 = (*checked)->header_sha256();
+  EXPECT_TRUE(Run().ok());
+  UseModel(Forge(FixtureBytes("prints")));
+  const absl::Status status = Run().status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("was replaced since and is not run"));
+}
+
 TEST_F(HostileModelTest, NoFlippedByteCrashesTheTrainer) {
   const std::string whole = FixtureBytes("line");
   Rng rng(RngKey{.purpose = "flips"});

@@ -57,6 +57,7 @@ void Serve(const std::string& behaviour, WorkerChannel& channel, const WorkerRun
   done.result.weight = run.request.plan.batch_size;
   done.result.output_bytes = static_cast<uint64_t>(getpid());
   done.result.metrics.named["threads"] = std::atof(std::getenv("OPENBLAS_NUM_THREADS"));
+  done.result.metrics.named["bundle"] = run.request.bundle_header_sha256[31];
   done.result.metrics.examples = run.request.dataset.options.size();
   (void)channel.Send(WorkerEvent(done));
 }

@@ -25,6 +25,7 @@ TrainRequest SomeWork() {
   request.assignment_id = "j/r1/a1/0";
   request.key = {.job = "j", .round = 1};
   request.bundle_path = "bundle";
+  request.bundle_header_sha256[31] = 77;
   request.model_path = "model";
   request.output_path = "out";
   request.dataset = *DatasetConfig::Parse("d=idx:/data?client=1&clients=2");
@@ -56,6 +57,7 @@ TEST_F(WorkerTrainerTest, PassesRequestAndResultAndKeepsTheProcess) {
   EXPECT_EQ(first->weight, 17u);
   EXPECT_EQ(first->metrics.examples, 2u) << "the dataset's two options arrive";
   EXPECT_EQ(first->metrics.named.at("threads"), 1);
+  EXPECT_EQ(first->metrics.named.at("bundle"), 77) << "the digest of its header arrives";
   EXPECT_EQ(steps_, 1u);
   const auto second = Run(trainer, SomeWork());
   ASSERT_TRUE(second.ok()) << second.status();
