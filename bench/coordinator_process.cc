@@ -25,7 +25,7 @@ namespace {
 
 constexpr int64_t kStartLimitMs = 20'000;
 constexpr int64_t kCallLimitMs = 60'000;
-constexpr int64_t kJobLimitMs = 300'000;
+constexpr int64_t kJobLimitMs = 900'000;
 constexpr int64_t kPollMs = 50;
 constexpr uint64_t kMaxPortFileBytes = 64;
 

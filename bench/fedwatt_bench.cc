@@ -5,8 +5,10 @@
 #include <cstdlib>
 #include <string>
 
+#include "bench/codecs.h"
 #include "bench/interrupt.h"
 #include "bench/limits.h"
+#include "bench/memory.h"
 #include "bench/micro.h"
 #include "bench/rounds.h"
 #include "bench/scratch_dir.h"
@@ -23,6 +25,8 @@ namespace {
 constexpr char kFooter[] = R"(Sections:
   rounds   rounds without training, beside bare gRPC that moves the same bytes (4 minutes)
   train    images a second of a client, beside a bare LibTorch loop (1 minute)
+  codecs   errors and sizes beside theory, speeds beside this machine's memory (20 seconds)
+  memory   the coordinator's peak memory with 10 and with 1,000 clients (2 minutes)
   micro    the coordinator's inner loops, beside memcpy, axpy and fsync (20 seconds)
   all      all of them
 
@@ -64,10 +68,17 @@ absl::Status Run(const Options& options, Table* table) {
     const RoundsOptions rounds{bin_dir, options.scratch, options.only};
     FW_RETURN_IF_ERROR(RunRounds(rounds, clock, interrupt.get(), table));
   }
+  if (wanted("memory")) {
+    FW_RETURN_IF_ERROR(RunMemory({bin_dir, options.scratch}, clock, interrupt.get(), table));
+  }
   if (wanted("train")) {
     std::fprintf(stderr, "== training\n");
     const TrainOptions train{.bin_dir = bin_dir, .scratch = options.scratch};
     FW_RETURN_IF_ERROR(RunTrain(train, clock, *interrupt, table));
+  }
+  if (wanted("codecs")) {
+    std::fprintf(stderr, "== codecs\n");
+    FW_RETURN_IF_ERROR(RunCodecs(*interrupt, table));
   }
   if (wanted("micro")) {
     std::fprintf(stderr, "== inner loops\n");
@@ -82,8 +93,8 @@ int Main(int argc, char** argv) {
   CLI::App app{"Measures this machine's limits and our figures beside them, as one table."};
   Options options;
   options.scratch = DefaultScratch();
-  app.add_option("SECTION", options.section, "rounds | train | micro | all")
-      ->check(CLI::IsMember({"rounds", "train", "micro", "all"}))
+  app.add_option("SECTION", options.section, "rounds | memory | train | codecs | micro | all")
+      ->check(CLI::IsMember({"rounds", "memory", "train", "codecs", "micro", "all"}))
       ->capture_default_str();
   app.add_option("--json", options.json, "Also write the figures to this file")->type_name("FILE");
   app.add_option("--only", options.only, "Of the rounds, those whose name contains this");

@@ -12,11 +12,11 @@ namespace {
 constexpr size_t kElements = size_t{1} << 24;
 constexpr int kRepetitions = 9;
 
+}  // namespace
+
 __attribute__((optimize("O3"))) void Axpy(float a, const float* x, float* y, size_t n) {
   for (size_t i = 0; i < n; ++i) y[i] += a * x[i];
 }
-
-}  // namespace
 
 MachineLimits MeasureLimits(const Clock& clock) {
   std::vector<float> x(kElements, 1.0f);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <utility>
 #include <vector>
@@ -15,6 +16,9 @@ struct MachineLimits {
   double axpy_gb_s = 0;    // float32 y += a x: 12 bytes an element
   double sha256_gb_s = 0;  // bytes hashed
 };
+
+// y += a x
+void Axpy(float a, const float* x, float* y, size_t n);
 
 MachineLimits MeasureLimits(const Clock& clock);
 

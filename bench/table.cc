@@ -10,24 +10,41 @@
 namespace fedwatt::bench {
 namespace {
 
-// Three significant digits, plain notation: 0.0123, 1.23, 123, 12300.
+// Three significant digits, of all but tiny values in plain notation: 2.17e-05, 0.0123, 1.23, 123,
+// 12300.
 std::string Digits(double value) {
   const double size = std::abs(value);
   if (size >= 100 || size == 0) return absl::StrFormat("%.0f", value);
   if (size >= 10) return absl::StrFormat("%.1f", value);
   if (size >= 1) return absl::StrFormat("%.2f", value);
   if (size >= 0.1) return absl::StrFormat("%.3f", value);
-  return absl::StrFormat("%.4f", value);
+  if (size >= 0.01) return absl::StrFormat("%.4f", value);
+  if (size >= 0.001) return absl::StrFormat("%.5f", value);
+  return absl::StrFormat("%.2e", value);
+}
+
+std::string WithUnit(double value, const std::string& unit) {
+  return unit.empty() ? Digits(value) : absl::StrCat(Digits(value), " ", unit);
+}
+
+// Near one the digits behind it are what matters.
+std::string RatioText(double ratio) {
+  return std::abs(ratio - 1) < 0.1 ? absl::StrFormat("%.3fx", ratio)
+                                   : absl::StrCat(Digits(ratio), "x");
 }
 
 std::string TargetText(const Target& target, const std::string& unit) {
   switch (target.kind) {
     case Target::Kind::kValueAtMost:
-      return absl::StrCat("<= ", Digits(target.limit), " ", unit);
+      return absl::StrCat("<= ", WithUnit(target.limit, unit));
+    case Target::Kind::kValueAtLeast:
+      return absl::StrCat(">= ", WithUnit(target.limit, unit));
     case Target::Kind::kRatioAtMost:
-      return absl::StrCat("<= ", Digits(target.limit), "x");
+      return absl::StrFormat("<= %gx", target.limit);
     case Target::Kind::kRatioAtLeast:
-      return absl::StrCat(">= ", Digits(target.limit), "x");
+      return absl::StrFormat(">= %gx", target.limit);
+    case Target::Kind::kRatioWithin:
+      return absl::StrFormat("1x +- %g %%", 100 * target.limit);
   }
   return "";
 }
@@ -41,11 +58,14 @@ std::optional<double> Figure::Ratio() const {
 
 std::optional<bool> Figure::Reached() const {
   if (!target.has_value()) return std::nullopt;
-  if (target->kind == Target::Kind::kValueAtMost) return value <= target->limit;
+  const double limit = target->limit;
+  if (target->kind == Target::Kind::kValueAtMost) return value <= limit;
+  if (target->kind == Target::Kind::kValueAtLeast) return value >= limit;
   const std::optional<double> ratio = Ratio();
   if (!ratio.has_value()) return std::nullopt;
-  return target->kind == Target::Kind::kRatioAtMost ? *ratio <= target->limit
-                                                    : *ratio >= target->limit;
+  if (target->kind == Target::Kind::kRatioAtMost) return *ratio <= limit;
+  if (target->kind == Target::Kind::kRatioAtLeast) return *ratio >= limit;
+  return std::abs(*ratio - 1) <= limit;
 }
 
 int Table::CountShort() const {
@@ -63,11 +83,11 @@ std::string Table::ToText() const {
       group = figure.group;
       absl::StrAppend(&out, "\n", group, "\n");
     }
-    const std::string value = absl::StrCat(Digits(figure.value), " ", figure.unit);
+    const std::string value = WithUnit(figure.value, figure.unit);
     std::string floor, ratio, target;
     if (figure.floor.has_value()) {
-      floor = absl::StrCat(Digits(*figure.floor), " ", figure.unit);
-      ratio = absl::StrCat(Digits(figure.Ratio().value_or(0)), "x");
+      floor = WithUnit(*figure.floor, figure.unit);
+      ratio = RatioText(figure.Ratio().value_or(0));
     }
     if (figure.target.has_value()) {
       target = absl::StrCat(TargetText(*figure.target, figure.unit), "  ",

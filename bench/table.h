@@ -12,8 +12,10 @@ namespace fedwatt::bench {
 struct Target {
   enum class Kind {
     kValueAtMost,
+    kValueAtLeast,
     kRatioAtMost,  // value / floor
-    kRatioAtLeast
+    kRatioAtLeast,
+    kRatioWithin  // differs from 1 by the limit at most
   };
   Kind kind = Kind::kValueAtMost;
   double limit = 0;

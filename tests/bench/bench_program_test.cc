@@ -65,11 +65,35 @@ TEST(BenchProgram, MeasuresRoundsBesideTheirFloorAndCleansUp) {
   EXPECT_THAT(ListDir(dir.File("scratch")).value(), IsEmpty());
 }
 
+// Whatever the machine does meanwhile: errors and sizes are no timings.
+TEST(BenchProgram, MeasuresCodecsBesideTheoryAndMemory) {
+  const TempDir dir;
+  const Outcome outcome = RunBench(dir, {"codecs", "--json", dir.File("figures.json")});
+  ASSERT_EQ(outcome.code, 0) << outcome.out;
+  const auto json = nlohmann::json::parse(ReadFile(dir.File("figures.json"), 1 << 20).value());
+  int of_theory = 0;
+  int of_speed = 0;
+  for (const auto& figure : json.at("figures")) {
+    EXPECT_GT(figure.at("value").get<double>(), 0) << figure;
+    if (!figure.contains("floor")) continue;
+    EXPECT_GT(figure.at("floor").get<double>(), 0) << figure;
+    if (figure.at("unit") == "GB/s") {
+      ++of_speed;
+    } else if (figure.contains("reached")) {
+      ++of_theory;
+      EXPECT_TRUE(figure.at("reached").get<bool>()) << figure;
+    }
+  }
+  EXPECT_EQ(of_theory, 33 + 9 + 11);  // errors, sizes, means
+  EXPECT_EQ(of_speed, 2 + 1 + 2 * 11 + 1 + 3);
+}
+
 TEST(BenchProgram, RefusesAnUnknownSection) {
   const TempDir dir;
   const Outcome outcome = RunBench(dir, {"everything"});
   EXPECT_EQ(outcome.code, 2);
   EXPECT_THAT(outcome.out, HasSubstr("everything"));
+  EXPECT_THAT(outcome.out, HasSubstr("memory"));
 }
 
 TEST(BenchProgram, SaysWhereItCannotWrite) {

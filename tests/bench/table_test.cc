@@ -24,11 +24,39 @@ TEST(Figure, ReachesATargetOfItsOwnOrOfItsRatio) {
   };
   EXPECT_EQ(reached(Target::Kind::kValueAtMost, 3), true);
   EXPECT_EQ(reached(Target::Kind::kValueAtMost, 2.9), false);
+  EXPECT_EQ(reached(Target::Kind::kValueAtLeast, 3), true);
+  EXPECT_EQ(reached(Target::Kind::kValueAtLeast, 3.1), false);
+  EXPECT_EQ(reached(Target::Kind::kRatioWithin, 0.5), true);
+  EXPECT_EQ(reached(Target::Kind::kRatioWithin, 0.4), false);
   EXPECT_EQ(reached(Target::Kind::kRatioAtMost, 1.5), true);
   EXPECT_EQ(reached(Target::Kind::kRatioAtMost, 1.4), false);
   EXPECT_EQ(reached(Target::Kind::kRatioAtLeast, 1.5), true);
   EXPECT_EQ(reached(Target::Kind::kRatioAtLeast, 1.6), false);
   EXPECT_FALSE(Figure{.value = 3}.Reached().has_value());
+}
+
+TEST(Figure, IsWithinItsFloorFromEitherSide) {
+  const auto within = [](double value, double limit) {
+    return Figure{.value = value, .floor = 2.0, .target = Target{Target::Kind::kRatioWithin, limit}}
+        .Reached();
+  };
+  EXPECT_EQ(within(1.97, 0.02), true);
+  EXPECT_EQ(within(1.95, 0.02), false);
+  EXPECT_EQ(within(2.05, 0.02), false);
+}
+
+TEST(Table, ShowsSmallValuesAndRatiosNearOneToTheDigitsThatMatter) {
+  Table table;
+  table.Add({.group = "errors",
+             .name = "eden",
+             .value = 2.175e-5,
+             .floor = 2.2e-5,
+             .floor_name = "theory",
+             .target = Target{Target::Kind::kRatioWithin, 0.02}});
+  table.Add({.group = "errors", .name = "coarser", .value = 0.005594});
+  EXPECT_THAT(table.ToText(), HasSubstr(" 2.17e-05 "));
+  EXPECT_THAT(table.ToText(), HasSubstr(" 0.989x   1x +- 2 %  ok\n"));
+  EXPECT_THAT(table.ToText(), HasSubstr(" 0.00559\n"));
 }
 
 TEST(Table, MarksWhatFallsShortAndCountsIt) {
@@ -48,6 +76,13 @@ TEST(Table, MarksWhatFallsShortAndCountsIt) {
   EXPECT_EQ(table.CountShort(), 1);
   EXPECT_THAT(table.ToText(), HasSubstr("<= 1.50 s  ok"));
   EXPECT_THAT(table.ToText(), HasSubstr("<= 400 MiB  SHORT"));
+  table.Add({.group = "codecs",
+             .name = "rotation",
+             .value = 4.5,
+             .unit = "GB/s",
+             .target = Target{Target::Kind::kValueAtLeast, 5}});
+  EXPECT_EQ(table.CountShort(), 2);
+  EXPECT_THAT(table.ToText(), HasSubstr(">= 5.00 GB/s  SHORT"));
 }
 
 TEST(Table, SaysTheSameAsJson) {
