@@ -4,13 +4,11 @@
 // its turn like all others; and the state is one place on the ring, whatever the number of clients.
 
 #include <algorithm>
-#include <charconv>
 #include <tuple>
 
-#include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
-#include "common/model/plugin_params.h"
-#include "server/selectors/selector.h"
+#include "server/selectors/policy.h"
+#include "server/selectors/state_words.h"
 
 namespace fedwatt {
 namespace {
@@ -26,46 +24,36 @@ uint64_t Place(const std::string& client) {
   return h ^ (h >> 31);
 }
 
-constexpr size_t kStateDigits = 16;
-
-class RoundRobin final : public Selector {
+class RoundRobin final : public SelectionPolicy {
  public:
-  absl::StatusOr<Selection> Select(const SelectionRequest& request, Rng&) override {
+  absl::StatusOr<Selection> Pick(const SelectionRequest& request, std::span<const uint32_t> members,
+                                 uint32_t count, Rng&) override {
     struct Turn {
       uint64_t distance;  // clockwise from the last one chosen; 0 is next, itself is farthest
-      size_t index;
+      uint32_t index;
     };
     const auto& candidates = request.candidates;
     std::vector<Turn> turns;
-    turns.reserve(candidates.size());
-    for (size_t i = 0; i < candidates.size(); ++i) {
-      turns.push_back({Place(candidates[i].client) - last_ - 1, i});
-    }
-    std::sort(turns.begin(), turns.end(), [&candidates](const Turn& a, const Turn& b) {
+    turns.reserve(members.size());
+    for (const uint32_t i : members) turns.push_back({Place(candidates[i].client) - last_ - 1, i});
+    const auto end = turns.begin() + count;
+    std::partial_sort(turns.begin(), end, turns.end(), [&candidates](const Turn& a, const Turn& b) {
       return std::tie(a.distance, candidates[a.index].client) <
              std::tie(b.distance, candidates[b.index].client);
     });
-    turns.resize(std::min<size_t>(request.count, turns.size()));
+    turns.erase(end, turns.end());
     Selection selection;
     for (const Turn& turn : turns) selection.chosen.push_back(turn.index);
-    if (!turns.empty()) last_ += turns.back().distance + 1;
+    last_ += turns.back().distance + 1;
     return selection;
   }
 
-  std::string SaveState() const override {
-    return absl::StrCat(absl::Hex(last_, absl::kZeroPad16));
-  }
+  std::string SaveState() const override { return FormatStateWords({&last_, 1}); }
 
   absl::Status LoadState(const std::string& state) override {
-    uint64_t last = 0;
-    const char* const end = state.data() + state.size();
-    const auto [stop, error] = std::from_chars(state.data(), end, last, 16);
-    if (state.size() != kStateDigits || error != std::errc() || stop != end) {
-      return absl::InvalidArgumentError(absl::StrCat("round_robin state of ", state.size(),
-                                                     " bytes: must be ", kStateDigits,
-                                                     " hexadecimal digits"));
-    }
-    last_ = last;
+    FW_ASSIGN_OR_RETURN(const std::vector<uint64_t> words,
+                        ParseStateWords("round_robin", state, 1));
+    last_ = words.front();
     return absl::OkStatus();
   }
 
@@ -76,8 +64,8 @@ class RoundRobin final : public Selector {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Selector>> MakeRoundRobin(const PluginSpec& spec) {
-  FW_RETURN_IF_ERROR(ReadParams("selector", spec, {}).status());
-  return std::make_unique<RoundRobin>();
+  FW_ASSIGN_OR_RETURN(const auto params, ReadSelectorParams(spec, {}));
+  return MakePolicySelector(spec.name, params, std::make_unique<RoundRobin>());
 }
 
 }  // namespace fedwatt

@@ -14,11 +14,14 @@
 #include "common/base/rng.h"
 #include "common/model/fleet.h"
 #include "common/model/job_spec.h"
+#include "common/model/telemetry.h"
+#include "server/prediction/cost_prediction.h"
 
 // Selectors choose who takes part.
 namespace fedwatt {
 
-// An eligible client that waits.
+// An eligible client that waits. What is empty is unknown, which is not zero: selectors treat it as
+// usual, never as free. Figures may be absurd, they come from clients: selectors bound them.
 struct Candidate {
   std::string client;  // subject
   std::string device_class;
@@ -27,12 +30,18 @@ struct Candidate {
   uint64_t last_round = 0;      // of this job in which it reported; 0: never
   std::optional<LossSums> last_loss;
   std::optional<double> last_seconds;
+  DeviceTelemetry telemetry = {};
+  std::optional<CostPrediction> cost = {};      // of the assignment that it would get
+  std::optional<double> carbon_g_per_kwh = {};  // where it is, now
+  std::string power_domain = {};                // whose surplus it can use; empty: none is known
 };
 
 struct SelectionRequest {
   RoundKey key;
   uint32_t count = 0;
   std::span<const Candidate> candidates;  // of distinct `client`, in any order
+  // Surplus of renewable power by domain, watts. A domain that is not here: unknown.
+  std::map<std::string, double> surplus_watts = {};
 };
 
 struct Selection {
@@ -47,12 +56,16 @@ class Selector {
   virtual ~Selector() = default;
   // `rng` is keyed by (job, round, attempt). Equal requests and states give equal selections, in
   // whatever order the candidates stand: min(count, candidates.size()) clients, fewer only if the
-  // selector has its reasons.
+  // selector has its reasons. FAILED_PRECONDITION: there are candidates and none may take part; the
+  // message counts the reasons.
   virtual absl::StatusOr<Selection> Select(const SelectionRequest& request, Rng& rng) = 0;
   // Committed with the round; restored before the next Select, also before that of a further
   // attempt. Holds no client's name: what is forgotten of a client must not live on in here.
   virtual std::string SaveState() const { return ""; }
   virtual absl::Status LoadState(const std::string& state);  // INVALID_ARGUMENT: not ours
+  // Reports are to be weighed by their inverse inclusion probabilities, none more than so many
+  // times the least (unbiased_weights.h). Empty: as they are.
+  virtual std::optional<double> UnbiasedClip() const { return std::nullopt; }
 };
 
 // INVALID_ARGUMENT: a parameter is unknown, missing or out of range; the message names the nearest.

@@ -1,42 +1,50 @@
 // `uniform`: every eligible client with the same probability, without replacement.
+// `battery_filter`: the same among those whose battery bears the work.
 
 #include <algorithm>
-#include <numeric>
+#include <memory>
 #include <utility>
 
 #include "common/base/status_macros.h"
-#include "common/model/plugin_params.h"
-#include "server/selectors/selector.h"
+#include "server/selectors/draws.h"
+#include "server/selectors/energy_gate.h"
+#include "server/selectors/policy.h"
 
 namespace fedwatt {
 namespace {
 
-class Uniform final : public Selector {
+class Uniform : public SelectionPolicy {
  public:
-  absl::StatusOr<Selection> Select(const SelectionRequest& request, Rng& rng) override {
-    const auto& candidates = request.candidates;
-    std::vector<size_t> order(candidates.size());
-    std::iota(order.begin(), order.end(), size_t{0});
-    std::sort(order.begin(), order.end(), [&candidates](size_t a, size_t b) {
-      return candidates[a].client < candidates[b].client;
-    });
-    const size_t count = std::min<size_t>(request.count, order.size());
-    for (size_t i = 0; i < count; ++i) {
-      std::swap(order[i], order[i + rng.UniformInt(order.size() - i)]);
-    }
-    order.resize(count);
-    Selection selection{std::move(order), {}};
+  bool DefinesInclusion() const override { return true; }
+
+  absl::StatusOr<Selection> Pick(const SelectionRequest&, std::span<const uint32_t> members,
+                                 uint32_t count, Rng& rng) override {
+    Selection selection{DrawUniform(members, count, rng), {}};
     selection.inclusion.assign(count,
-                               static_cast<double>(count) / static_cast<double>(candidates.size()));
+                               static_cast<double>(count) / static_cast<double>(members.size()));
     return selection;
   }
+};
+
+class BatteryFilter final : public Uniform {
+ public:
+  explicit BatteryFilter(EnergyGate gate) : gate_(gate) {}
+  const char* WhyNot(const Candidate& candidate) const override { return gate_.WhyNot(candidate); }
+
+ private:
+  const EnergyGate gate_;
 };
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Selector>> MakeUniform(const PluginSpec& spec) {
-  FW_RETURN_IF_ERROR(ReadParams("selector", spec, {}).status());
-  return std::make_unique<Uniform>();
+  FW_ASSIGN_OR_RETURN(const auto params, ReadSelectorParams(spec, {}));
+  return MakePolicySelector(spec.name, params, std::make_unique<Uniform>());
+}
+
+absl::StatusOr<std::unique_ptr<Selector>> MakeBatteryFilter(const PluginSpec& spec) {
+  FW_ASSIGN_OR_RETURN(const auto params, ReadSelectorParams(spec, EnergyGate::Rules()));
+  return MakePolicySelector(spec.name, params, std::make_unique<BatteryFilter>(EnergyGate(params)));
 }
 
 }  // namespace fedwatt

@@ -44,7 +44,7 @@ LAYERS = {
     'common/base': 0,
     'common': 1,
     'server/selectors': 2, 'server/strategies': 2, 'server/aggregators': 2, 'server/ledger': 2,
-    'server/carbon': 2,
+    'server/carbon': 2, 'server/prediction': 2,
     'server/round': 3, 'server/store': 3,
     'server/driver': 4,
     'server': 5,

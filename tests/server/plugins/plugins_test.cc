@@ -15,7 +15,10 @@ using testing::UnorderedElementsAre;
 
 TEST(PluginsTest, KnowsTheBuiltinOnes) {
   const Plugins plugins = Plugins::Builtin();
-  EXPECT_THAT(plugins.selectors, UnorderedElementsAre(Key("uniform"), Key("round_robin")));
+  EXPECT_THAT(plugins.selectors,
+              UnorderedElementsAre(Key("uniform"), Key("round_robin"), Key("battery_filter"),
+                                   Key("power_of_choice"), Key("oort"), Key("eafl"), Key("fedzero"),
+                                   Key("joule")));
   EXPECT_THAT(plugins.strategies, UnorderedElementsAre(Key("fedavg"), Key("fedprox")));
   EXPECT_THAT(plugins.aggregators, UnorderedElementsAre(Key("mean")));
 }
@@ -25,7 +28,8 @@ TEST(PluginsTest, AMisspeltNameNamesKeyNearestAndKnownOnes) {
   EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(std::string(status.message()),
             "selector.name = \"unifrom\": this coordinator has no such selector; did you mean "
-            "\"uniform\"? (known: round_robin, uniform)");
+            "\"uniform\"? (known: battery_filter, eafl, fedzero, joule, oort, power_of_choice, "
+            "round_robin, uniform)");
 }
 
 TEST(PluginsTest, AFarFetchedNameNamesTheKnownOnes) {

@@ -27,6 +27,11 @@ inline std::vector<Candidate> MakeCandidates(size_t count) {
     c.last_round = c.participations == 0 ? 0 : 1 + i % 5;
     if (i % 2 == 0) c.last_loss = LossSums{10 + i, 3.0 + static_cast<double>(i), 9.0, 5, 10};
     if (i % 3 == 1) c.last_seconds = 1.0 + static_cast<double>(i % 9);
+    c.telemetry.charging = i % 5 == 0;
+    if (i % 4 != 3) c.telemetry.charge = static_cast<uint8_t>(3 + i % 5);
+    if (i % 6 != 5) c.telemetry.capacity = static_cast<uint8_t>(i % 8);
+    if (i % 7 != 6) c.cost = CostPrediction{50.0 + static_cast<double>(i % 11), 5, 20, 2};
+    if (i % 3 == 2) c.carbon_g_per_kwh = 50.0 * static_cast<double>(1 + i % 10);
   }
   return candidates;
 }

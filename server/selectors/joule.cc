@@ -1,0 +1,138 @@
+// `joule`: as much learning per joule as the fleet allows, and still a fair sample.
+//
+// Who cannot afford the work is out (energy_gate.h). Of the others, with E the predicted joules:
+//
+//   score = Oort * (E_left / E_avail)^battery_power * (E_mid / E)^energy_power
+//                * (CI_mid / CI)^carbon_power
+//
+// where E_mid and CI_mid are the medians of what is known, and each ratio is bounded to
+// [1/16, 16], so that no claim wins or loses a place by itself; a factor of which a figure is
+// unknown is 1. With a share `exploration` of probability spread evenly, client i takes part with
+//
+//   p_i = min(1, K w_i / sum w),   w_i = (1 - exploration) score_i / sum score + exploration / n,
+//
+// what is beyond 1 redistributed (draws.h). Sampling is systematic, in an order that is drawn anew
+// each time (Goodman and Kish 1950): in a fixed one, clients that are alike and stand at equal
+// distances would take part all together or not at all. The sum of the p_i is exactly K, so exactly
+// K are chosen, and weighing reports by 1 / p_i is unbiased.
+//
+// A pure function of the request: no state. Source: ours, see docs/selection.md.
+
+#include <algorithm>
+#include <memory>
+#include <numeric>
+#include <optional>
+
+#include "common/base/status_macros.h"
+#include "server/selectors/draws.h"
+#include "server/selectors/energy_gate.h"
+#include "server/selectors/policy.h"
+#include "server/selectors/portable_math.h"
+#include "server/selectors/utility.h"
+
+namespace fedwatt {
+namespace {
+
+constexpr double kMaxRatio = 16;
+constexpr double kMaxCarbon = 1e5;  // g/kWh; coal is at 1000
+
+std::optional<double> Carbon(const Candidate& candidate) {
+  const std::optional<double>& carbon = candidate.carbon_g_per_kwh;
+  return carbon && *carbon >= 0 && *carbon <= kMaxCarbon ? carbon : std::nullopt;
+}
+
+std::optional<double> Joules(const Candidate& candidate) {
+  const std::optional<CostPrediction> cost = BelievableCost(candidate);
+  return cost ? std::optional(cost->joules) : std::nullopt;
+}
+
+// Multiplies each score by (middle / figure)^power.
+template <typename Figure>
+void PreferLess(const SelectionRequest& request, std::span<const uint32_t> members, double power,
+                Figure figure, std::vector<double>* scores) {
+  if (power == 0) return;
+  std::vector<double> known;
+  for (const uint32_t index : members) {
+    if (const auto value = figure(request.candidates[index])) known.push_back(*value);
+  }
+  if (known.empty()) return;
+  const double middle = Quantile(std::move(known), 0.5);
+  if (middle <= 0) return;
+  for (size_t i = 0; i < members.size(); ++i) {
+    const std::optional<double> value = figure(request.candidates[members[i]]);
+    if (!value) continue;
+    const double ratio = *value * kMaxRatio > middle ? middle / *value : kMaxRatio;
+    (*scores)[i] *= PortablePow(std::max(ratio, 1 / kMaxRatio), power);
+  }
+}
+
+class Joule final : public SelectionPolicy {
+ public:
+  explicit Joule(const std::map<std::string, double>& params) : params_(params), gate_(params) {}
+
+  const char* WhyNot(const Candidate& candidate) const override { return gate_.WhyNot(candidate); }
+  bool DefinesInclusion() const override { return true; }
+
+  absl::StatusOr<Selection> Pick(const SelectionRequest& request, std::span<const uint32_t> members,
+                                 uint32_t count, Rng& rng) override {
+    const std::vector<uint64_t> probabilities =
+        InclusionProbabilities(Weights(request, members), count);
+    std::vector<uint32_t> order(members.size());
+    std::iota(order.begin(), order.end(), 0u);
+    rng.Shuffle(order);
+    Selection selection;
+    for (const size_t i : SystematicSample(probabilities, order, rng.UniformInt(kSurely))) {
+      selection.chosen.push_back(members[i]);
+      selection.inclusion.push_back(static_cast<double>(probabilities[i]) /
+                                    static_cast<double>(kSurely));
+    }
+    return selection;
+  }
+
+ private:
+  std::vector<double> Weights(const SelectionRequest& request,
+                              std::span<const uint32_t> members) const {
+    const double quantile = params_.at("duration_quantile");
+    std::vector<double> scores =
+        OortScores(request, members,
+                   {params_.at("clip"), params_.at("staleness"), params_.at("slow_power"),
+                    DurationQuantile(request, members, quantile)});
+    if (const double power = params_.at("battery_power"); power > 0) {
+      for (size_t i = 0; i < members.size(); ++i) {
+        const std::optional<double> left = gate_.ShareLeft(request.candidates[members[i]]);
+        if (left) scores[i] *= PortablePow(std::max(*left, 1 / kMaxRatio), power);
+      }
+    }
+    PreferLess(request, members, params_.at("energy_power"), Joules, &scores);
+    PreferLess(request, members, params_.at("carbon_power"), Carbon, &scores);
+    double sum = 0;
+    for (const double score : scores) sum += score;
+    const double floor = params_.at("exploration") / static_cast<double>(members.size());
+    const double factor = sum > 0 ? (1 - params_.at("exploration")) / sum : 0;
+    for (double& score : scores) score = score * factor + floor;
+    return scores;
+  }
+
+  const std::map<std::string, double> params_;
+  const EnergyGate gate_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Selector>> MakeJoule(const PluginSpec& spec) {
+  std::vector<ParamRule> rules = EnergyGate::Rules();
+  for (const ParamRule& rule : std::vector<ParamRule>{{"battery_power", 1, 0, 8},
+                                                      {"energy_power", 1, 0, 8},
+                                                      {"carbon_power", 0.5, 0, 8},
+                                                      {"exploration", 0.2, 0.001, 1},
+                                                      {"clip", 0.95, 0, 1},
+                                                      {"staleness", 0.1, 0, 100},
+                                                      {"slow_power", 2, 0, 10},
+                                                      {"duration_quantile", 0.8, 0, 1}}) {
+    rules.push_back(rule);
+  }
+  FW_ASSIGN_OR_RETURN(const auto params, ReadSelectorParams(spec, rules));
+  return MakePolicySelector(spec.name, params, std::make_unique<Joule>(params));
+}
+
+}  // namespace fedwatt
