@@ -52,8 +52,6 @@ JobSpec MakeJob(const FleetCase& c) {
   job.round.goal = static_cast<uint32_t>(c.clients);
   job.round.report_deadline_s = kReportLimitS;
   job.plan.local_evaluation = LocalEvaluation::kNone;
-  job.bounds.max_weight = 1000;
-  job.bounds.max_abs_delta = 1;
   job.codec.up = c.codec_up;
   job.codec.down = c.codec_down;
   return job;
