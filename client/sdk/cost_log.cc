@@ -114,6 +114,13 @@ CostEstimate CostLog::Estimate(const CostEstimate& stated) const {
   return costs;
 }
 
+absl::Status CostLog::SaveNowAndThen(int64_t now_us) {
+  if (!changed_) return absl::OkStatus();
+  if (saved_us_.has_value() && now_us - *saved_us_ < kSaveEveryMs * 1000) return absl::OkStatus();
+  saved_us_ = now_us;
+  return Save();
+}
+
 absl::Status CostLog::Save() {
   if (!changed_) return absl::OkStatus();
   std::string text;

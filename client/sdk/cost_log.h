@@ -24,6 +24,7 @@ class CostLog {
  public:
   static constexpr uint64_t kMinTransferBytes = 64 * 1024;
   static constexpr double kForget = 0.3;
+  static constexpr int64_t kSaveEveryMs = 30'000;
 
   // `path`: a small file. What is not there or damaged is an empty log.
   static CostLog Load(const std::string& path);
@@ -38,7 +39,10 @@ class CostLog {
   // `stated`: what the device's owner says of its link; it stands for what was measured.
   CostEstimate Estimate(const CostEstimate& stated) const;
 
-  // Writes the file if there is news; after a failure not before there is more.
+  // Writes the file if there is news and none was written in the last kSaveEveryMs (a kill loses so
+  // much); after a failure not before there is more. `now_us`: monotonic.
+  absl::Status SaveNowAndThen(int64_t now_us);
+  // If there is news.
   absl::Status Save();
 
  private:
@@ -58,6 +62,7 @@ class CostLog {
   std::string path_;
   std::map<std::string, Ratio> ratios_;
   bool changed_ = false;
+  std::optional<int64_t> saved_us_;  // by SaveNowAndThen
 };
 
 }  // namespace fedwatt

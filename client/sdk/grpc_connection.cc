@@ -64,10 +64,8 @@ std::string ExplainBroken(const std::string& text, const std::string& address, b
 // when a process' last channel goes, gRPC joins the threads that run callbacks: from inside of one
 // that ends in a crash (seen with gRPC 1.51).
 template <typename T>
-std::shared_ptr<T> ReleasedOn(Executor* executor, std::unique_ptr<T> object) {
-  return std::shared_ptr<T>(object.release(), [executor](T* released) {
-    executor->Post([owned = std::unique_ptr<T>(released)] {});
-  });
+void ReleaseOn(Executor* executor, T object) {
+  executor->Post([owned = std::move(object)] {});
 }
 
 }  // namespace
@@ -83,25 +81,51 @@ absl::StatusOr<std::shared_ptr<GrpcConnection>> GrpcCalls::Connect() {
   } else {
     credentials = grpc::InsecureChannelCredentials();
   }
-  connection_ = ReleasedOn(
-      executor_, std::make_unique<GrpcConnection>(OpenChannel(options_.address, credentials)));
+  auto connection = std::make_unique<GrpcConnection>(OpenChannel(options_.address, credentials));
+  connection_ = std::shared_ptr<GrpcConnection>(
+      connection.release(), [executor = executor_](GrpcConnection* released) {
+        ReleaseOn(executor, std::unique_ptr<GrpcConnection>(released));
+      });
   return connection_;
 }
 
 void GrpcCalls::Disconnect() {
   std::shared_ptr<GrpcConnection> dropped;
-  MutexLock lock(&mutex_);
-  dropped.swap(connection_);
+  Spent spent;
+  {
+    MutexLock lock(&mutex_);
+    dropped.swap(connection_);
+    spent.swap(spent_);
+  }
+  if (!spent.empty()) ReleaseOn(executor_, std::move(spent));
+}
+
+// They wait for the next call of their connection, which is cheaper than a way to the executor for
+// each: as long as there is a connection, theirs is not the last channel.
+void GrpcCalls::Retire(std::unique_ptr<grpc::ClientContext> context) {
+  {
+    MutexLock lock(&mutex_);
+    if (connection_ != nullptr) {
+      spent_.push_back(std::move(context));
+      return;
+    }
+  }
+  ReleaseOn(executor_, std::move(context));
 }
 
 std::shared_ptr<grpc::ClientContext> GrpcCalls::BeginCall(int64_t timeout_ms) {
-  auto context = ReleasedOn(executor_, std::make_unique<grpc::ClientContext>());
+  std::shared_ptr<grpc::ClientContext> context(
+      new grpc::ClientContext(), [this](grpc::ClientContext* released) {
+        Retire(std::unique_ptr<grpc::ClientContext>(released));
+      });
   context->set_deadline(gpr_time_from_millis(timeout_ms, GPR_TIMESPAN));
   if (!options_.tls.has_value()) {
     context->AddMetadata(kSubjectMetadataKey, options_.subject);
     context->AddMetadata(kRoleMetadataKey, RoleName(options_.role));
   }
+  Spent spent;  // destroyed without the lock
   MutexLock lock(&mutex_);
+  spent.swap(spent_);
   calls_.insert(context);
   ++pending_;
   return context;

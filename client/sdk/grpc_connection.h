@@ -9,6 +9,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -58,7 +59,11 @@ class GrpcCalls {
   void WaitUntilIdle();
 
  private:
+  using Spent = std::vector<std::unique_ptr<grpc::ClientContext>>;
+
   absl::Status Explain(const absl::Status& status, bool cancelled_here, int64_t timeout_ms) const;
+  // The last user of a context is done with it.
+  void Retire(std::unique_ptr<grpc::ClientContext> context);
 
   const GrpcTransportOptions options_;
   const Clock* const clock_;
@@ -69,6 +74,7 @@ class GrpcCalls {
   std::shared_ptr<GrpcConnection> connection_ ABSL_GUARDED_BY(mutex_);
   std::set<std::shared_ptr<grpc::ClientContext>> calls_ ABSL_GUARDED_BY(mutex_);
   std::set<const grpc::ClientContext*> cancelled_ ABSL_GUARDED_BY(mutex_);
+  Spent spent_ ABSL_GUARDED_BY(mutex_);  // of connection_
   int pending_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 

@@ -12,6 +12,7 @@
 namespace fedwatt {
 namespace {
 
+constexpr char kBaseName[] = "the model that they start from";
 constexpr size_t kHashDigits = 8;
 constexpr size_t kWriteBytes = 256 * 1024;  // hashed while it is in the cache
 
@@ -57,6 +58,19 @@ absl::Status KeepModel(const ModelAssembly& assembly, ByteSpan model) {
                                                     ", not to ", DigestHex(assembly.model)));
 }
 
+// The base is not hashed: a result that has its hash came from the right one.
+absl::Status Assemble(const ModelAssembly& assembly, const Manifest& manifest,
+                      const UpdateLayout& layout) {
+  FW_ASSIGN_OR_RETURN(ModelBuilder builder, ModelBuilder::Create(&manifest, &layout));
+  if (!assembly.base_path.empty()) {
+    const absl::StatusOr<MappedFile> base = MappedFile::Open(assembly.base_path);
+    if (!base.ok()) return Annotate(base.status(), kBaseName);
+    FW_RETURN_IF_ERROR(builder.StartFrom(base->bytes()));
+  }
+  FW_RETURN_IF_ERROR(ApplyAll(assembly, &builder));
+  return KeepModel(assembly, builder.model());
+}
+
 }  // namespace
 
 absl::Status CheckSteps(const Assignment& assignment) {
@@ -96,18 +110,11 @@ std::string DescribeSteps(const Assignment& assignment) {
 
 AssemblyResult AssembleModel(const ModelAssembly& assembly, const Manifest& manifest,
                              const UpdateLayout& layout) {
-  absl::StatusOr<ModelBuilder> builder = ModelBuilder::Create(&manifest, &layout);
-  if (!builder.ok()) return {builder.status()};
-  if (!assembly.base_path.empty()) {
-    const absl::StatusOr<MappedFile> base =
-        OpenVerified("the model that they start from", assembly.base_path, assembly.base);
-    if (!base.ok()) return {base.status(), absl::IsDataLoss(base.status())};
-    const absl::Status started = builder->StartFrom(base->bytes());
-    if (!started.ok()) return {started};
-  }
-  absl::Status status = ApplyAll(assembly, &*builder);
-  if (status.ok()) status = KeepModel(assembly, builder->model());
-  return {std::move(status)};
+  const absl::Status status = Assemble(assembly, manifest, layout);
+  if (status.ok() || assembly.base_path.empty()) return {status};
+  const absl::Status base = OpenVerified(kBaseName, assembly.base_path, assembly.base).status();
+  if (absl::IsDataLoss(base)) return {base, true};
+  return {status};
 }
 
 }  // namespace fedwatt

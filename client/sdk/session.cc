@@ -256,9 +256,9 @@ CheckInRequest SessionCore::MakeCheckIn(int64_t max_wait_ms) const {
 
 void SessionCore::CheckIn(int64_t max_wait_ms) {
   active_.clear();
-  const absl::Status saved = costs_.Save();
-  if (!saved.ok()) EmitProblem(absl::StrCat("cannot keep the costs: ", StatusText(saved)));
   check_in_us_ = deps_.clock->MonotonicUs();
+  const absl::Status saved = costs_.SaveNowAndThen(check_in_us_);
+  if (!saved.ok()) EmitProblem(absl::StrCat("cannot keep the costs: ", StatusText(saved)));
   deps_.transport->CheckIn(MakeCheckIn(max_wait_ms), Reply(&SessionCore::OnCheckIn));
 }
 
@@ -381,7 +381,11 @@ void SessionCore::Stop(absl::AnyInvocable<void()> done) {
 }
 
 void SessionCore::FinishStop() {
-  if (!std::exchange(stopped_, true)) Emit({SessionEventKind::kStopped});
+  if (!std::exchange(stopped_, true)) {
+    const absl::Status saved = costs_.Save();
+    if (!saved.ok()) EmitProblem(absl::StrCat("cannot keep the costs: ", StatusText(saved)));
+    Emit({SessionEventKind::kStopped});
+  }
   std::vector<absl::AnyInvocable<void()>> done;
   done.swap(on_stopped_);
   for (absl::AnyInvocable<void()>& callback : done) {

@@ -102,7 +102,7 @@ class SessionObserver {
  public:
   virtual ~SessionObserver() = default;
   virtual void OnEvent(const SessionEvent& event) = 0;
-  // The newest progress of the training under way; older ones may be skipped.
+  // The newest progress of the training under way; older ones and the last step may be skipped.
   virtual void OnProgress(const std::string& /*assignment_id*/, const TrainProgress& /*progress*/) {
   }
 };

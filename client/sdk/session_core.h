@@ -68,6 +68,7 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
     bool model_verified = false;  // this process hashed what it wrote
     uint32_t failures = 0;        // of fetching, then of sending
     bool update_trusted = false;  // written by this process, or checked since
+    std::string update;           // a small one, from its encoding until it is sent
     std::shared_ptr<const Bundle> bundle;
   };
 
@@ -107,6 +108,7 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
     EnergySample sample;
     int64_t duration_us = 0;
     uint64_t coordinates = 0;  // encoded
+    std::string update;        // encoded, if it is small
     std::string problem;       // that could be gone round
   };
 

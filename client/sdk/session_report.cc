@@ -39,7 +39,9 @@ void SessionCore::Send(Held* held) {
     return;
   }
   Report report = MakeReport(*held, 0);
-  if (report.update.size > 0) {
+  // From memory only once: if it has to be sent again, that may be much later.
+  report.update.inline_data = std::exchange(held->update, std::string());
+  if (report.update.inline_data.size() != report.update.size) {
     absl::StatusOr<std::string> bytes = ReadFile(path, report.update.size);
     if (!bytes.ok()) {
       return FailAndGoOn(held, ReportStatus::kFailed,

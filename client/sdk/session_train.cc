@@ -16,6 +16,7 @@ namespace fedwatt {
 namespace {
 
 constexpr char kDefaultCodec[] = "raw_f32";
+constexpr uint64_t kSmallDeltaBytes = 64 * 1024;
 
 // The result of the trainer becomes part of the record.
 absl::Status TakeResult(const TrainResult& result, double seconds, AssignmentRecord* record) {
@@ -65,6 +66,7 @@ struct EncodeWork {
 
 struct Encoded {
   uint64_t coordinates = 0;
+  std::string inline_data;
   std::string problem;
 };
 
@@ -100,7 +102,8 @@ absl::StatusOr<Encoded> EncodeInto(EncodeWork work, AssignmentRecord* record) {
   record->report.update.sha256 = update.sha256;
   record->report.update.size = update.bytes;
   record->stage = WorkStage::kReady;
-  return Encoded{request.layout.coordinates, std::move(update.problem)};
+  return Encoded{request.layout.coordinates, std::move(update.inline_data),
+                 std::move(update.problem)};
 }
 
 }  // namespace
@@ -116,6 +119,7 @@ std::function<void(const TrainProgress&)> SessionCore::ProgressSink(
   // A trainer may report thousands of steps a second: at most one report waits, the newest.
   return [weak = weak_from_this(), executor = deps_.executor, assignment_id,
           latest = std::make_shared<Latest>()](const TrainProgress& progress) {
+    if (progress.steps_done == progress.steps_total) return;  // the end says it, too
     {
       MutexLock lock(&latest->mutex);
       latest->progress = progress;
@@ -223,27 +227,29 @@ void SessionCore::Encode(Held* held) {
                   options_.keeps_state,
                   BlobPath(*held, kBundle),
                   held->bundle};
-  RunWork<Worked>(
-      [record = held->record, work = std::move(work), store = store_, clock = deps_.clock,
-       meter = deps_.meter]() mutable -> Worked {
-        PhaseMeter window(meter, clock);
-        window.Begin(Phase::kEncode);
-        absl::StatusOr<Encoded> encoded = EncodeInto(std::move(work), &record);
-        const EnergySample sample = window.End(record.report.update.size);
-        AddEnergySample(sample, &record.report.energy);
-        record.report.metrics.seconds_by_phase["encode"] +=
-            static_cast<double>(sample.duration_us) * 1e-6;
-        absl::Status journal = store.PutProgress(record);
-        Worked worked{.status = encoded.status(), .journal = journal, .sample = sample};
-        if (encoded.ok()) {
-          (void)RemoveIfExists(store.DeltaPath(record.assignment.id));
-          worked.coordinates = encoded->coordinates;
-          worked.problem = std::move(encoded->problem);
-        }
-        worked.record = std::move(record);
-        return worked;
-      },
-      &SessionCore::OnEncoded);
+  auto encode = [record = held->record, work = std::move(work), store = store_, clock = deps_.clock,
+                 meter = deps_.meter]() mutable -> Worked {
+    PhaseMeter window(meter, clock);
+    window.Begin(Phase::kEncode);
+    absl::StatusOr<Encoded> encoded = EncodeInto(std::move(work), &record);
+    const EnergySample sample = window.End(record.report.update.size);
+    AddEnergySample(sample, &record.report.energy);
+    record.report.metrics.seconds_by_phase["encode"] +=
+        static_cast<double>(sample.duration_us) * 1e-6;
+    absl::Status journal = store.PutProgress(record);
+    Worked worked{.status = encoded.status(), .journal = journal, .sample = sample};
+    if (encoded.ok()) {
+      (void)RemoveIfExists(store.DeltaPath(record.assignment.id));
+      worked.coordinates = encoded->coordinates;
+      worked.update = std::move(encoded->inline_data);
+      worked.problem = std::move(encoded->problem);
+    }
+    worked.record = std::move(record);
+    return worked;
+  };
+  // Done before another thread would have begun.
+  if (held->record.delta_bytes <= kSmallDeltaBytes) return OnEncoded(encode());
+  RunWork<Worked>(std::move(encode), &SessionCore::OnEncoded);
 }
 
 void SessionCore::OnEncoded(Worked worked) {
@@ -251,6 +257,7 @@ void SessionCore::OnEncoded(Worked worked) {
   Held* const held = Active();
   if (held == nullptr) return Next();
   held->record = std::move(worked.record);
+  held->update = std::move(worked.update);
   held->bundle.reset();
   if (!worked.journal.ok()) Save(*held);
   if (!worked.problem.empty()) EmitProblem(worked.problem);
@@ -276,6 +283,7 @@ void SessionCore::Fail(Held* held, ReportStatus status, const std::string& error
   record.report.update = {};
   MakeReportable(&record.report.metrics);
   held->bundle.reset();
+  held->update.clear();
   held->update_trusted = true;
   (void)RemoveIfExists(store_.DeltaPath(record.assignment.id));
   (void)RemoveIfExists(store_.UpdatePath(record.assignment.id));

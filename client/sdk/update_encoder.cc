@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/bounds.h"
 #include "common/base/file.h"
 #include "common/base/status_macros.h"
 
@@ -18,17 +19,19 @@ namespace {
 
 constexpr char kIdentityCodec[] = "raw_f32";
 
-// Branch-free, so that it runs at memory speed. NaN fails the comparison.
+// NaN fails the comparison.
+bool IsWithin(float value, float bound) { return std::fabs(value) <= bound; }
+
+// Blocks of a fixed length and without branches: only those are compiled to vector instructions.
 bool AllWithin(std::span<const float> values, float bound) {
-  constexpr size_t kBlock = 4096;
-  for (size_t begin = 0; begin < values.size(); begin += kBlock) {
-    const std::span<const float> block =
-        values.subspan(begin, std::min(kBlock, values.size() - begin));
+  constexpr size_t kBlock = 1024;
+  for (; values.size() >= kBlock; values = values.subspan(kBlock)) {
     int bad = 0;
-    for (const float value : block) bad |= static_cast<int>(!(std::fabs(value) <= bound));
+    for (size_t i = 0; i < kBlock; ++i) bad |= static_cast<int>(!IsWithin(values[i], bound));
     if (bad != 0) return false;
   }
-  return true;
+  return std::all_of(values.begin(), values.end(),
+                     [bound](float value) { return IsWithin(value, bound); });
 }
 
 template <typename T>
@@ -88,34 +91,51 @@ absl::Status SyncFile(const std::string& path) {
   return file.Close();
 }
 
-// One pass for bound and hash. Says only that something is wrong: CheckDelta and CheckBuffers find
-// what. Nothing: the hash of a file whose delta is within the limit.
-absl::StatusOr<std::optional<Digest>> HashIfWithin(const std::string& path, uint64_t delta_bytes,
-                                                   float limit) {
-  FW_ASSIGN_OR_RETURN(FileReader file, FileReader::Open(path));
+absl::Status CheckSize(const EncodeRequest& request, uint64_t bytes) {
+  const uint64_t delta_bytes = request.layout.coordinates * sizeof(float);
+  if (bytes == delta_bytes + request.layout.buffer_bytes) return absl::OkStatus();
+  return absl::DataLossError(
+      absl::StrCat("the trainer's output has ", bytes, " bytes, this model's updates have ",
+                   delta_bytes, " of delta and ", request.layout.buffer_bytes, " of buffers"));
+}
+
+// One pass for bound and hash. Nothing if something is wrong: CheckDelta finds what.
+absl::StatusOr<std::optional<EncodedUpdate>> HashIfWithin(const EncodeRequest& request,
+                                                          FileReader file) {
+  const uint64_t delta_bytes = request.layout.coordinates * sizeof(float);
+  const bool travels_inline = file.size() <= bounds::kMaxInlineBytes;
+  EncodedUpdate update{{}, file.size()};
   Sha256 hash;
   for (uint64_t position = 0;;) {
     FW_ASSIGN_OR_RETURN(const ByteSpan block, file.Next());
-    if (block.empty()) return hash.Finish();
+    if (block.empty()) break;
     const uint64_t delta = std::min<uint64_t>(block.size(), delta_bytes - position);
-    if (!AllWithin({reinterpret_cast<const float*>(block.data()), delta / sizeof(float)}, limit)) {
+    if (!AllWithin({reinterpret_cast<const float*>(block.data()), delta / sizeof(float)},
+                   LimitOf(request))) {
       return std::nullopt;
     }
     hash.Update(block);
+    if (travels_inline) update.inline_data.append(AsText(block));
     position += delta;
   }
+  update.sha256 = hash.Finish();
+  return update;
 }
 
-absl::StatusOr<EncodedUpdate> Keep(const EncodeRequest& request, const std::string& from,
-                                   uint64_t bytes, const Digest& sha256) {
-  EncodedUpdate update{sha256, bytes};
-  if (from == request.update_path) return update;
+// Where the encoding is the delta itself. Nothing as for HashIfWithin.
+absl::StatusOr<std::optional<EncodedUpdate>> KeepAsItIs(const EncodeRequest& request,
+                                                        const std::string& from) {
+  FW_ASSIGN_OR_RETURN(FileReader file, FileReader::Open(from));
+  FW_RETURN_IF_ERROR(CheckSize(request, file.size()));
+  FW_RETURN_IF_ERROR(CheckBytes(file.size(), request.max_bytes));
+  FW_ASSIGN_OR_RETURN(std::optional<EncodedUpdate> update, HashIfWithin(request, std::move(file)));
+  if (!update.has_value() || from == request.update_path) return update;
   if (request.sync) FW_RETURN_IF_ERROR(SyncFile(from));
   FW_RETURN_IF_ERROR(RenameFile(from, request.update_path));
   return update;
 }
 
-absl::StatusOr<EncodedUpdate> Write(const EncodeRequest& request, const std::string& encoded,
+absl::StatusOr<EncodedUpdate> Write(const EncodeRequest& request, std::string encoded,
                                     std::span<const uint8_t> buffers) {
   const std::string temporary = absl::StrCat(request.update_path, ".new");
   FW_ASSIGN_OR_RETURN(FileWriter file, FileWriter::Create(temporary, 0600));
@@ -127,7 +147,12 @@ absl::StatusOr<EncodedUpdate> Write(const EncodeRequest& request, const std::str
   Sha256 hash;
   hash.Update(AsBytes(encoded));
   hash.Update(buffers);
-  return EncodedUpdate{hash.Finish(), encoded.size() + buffers.size()};
+  EncodedUpdate update{hash.Finish(), encoded.size() + buffers.size()};
+  if (update.bytes <= bounds::kMaxInlineBytes) {
+    update.inline_data = std::move(encoded);
+    update.inline_data.append(AsText(buffers));
+  }
+  return update;
 }
 
 absl::StatusOr<EncodedUpdate> EncodeWithFeedback(const EncodeRequest& request, const Codec& codec,
@@ -140,7 +165,7 @@ absl::StatusOr<EncodedUpdate> EncodeWithFeedback(const EncodeRequest& request, c
   FW_RETURN_IF_ERROR(codec.Encode(step.values(), request.context, &encoded));
   FW_RETURN_IF_ERROR(CheckBytes(encoded.size() + buffers.size(), request.max_bytes));
   FW_RETURN_IF_ERROR(step.WriteNext(codec, AsBytes(encoded)));
-  FW_ASSIGN_OR_RETURN(EncodedUpdate update, Write(request, encoded, buffers));
+  FW_ASSIGN_OR_RETURN(EncodedUpdate update, Write(request, std::move(encoded), buffers));
   update.problem = step.problem();
   return update;
 }
@@ -160,30 +185,30 @@ absl::StatusOr<EncodedUpdate> EncodeKeptUpdate(const EncodeRequest& request, con
   const bool identity = codec.spec().name == kIdentityCodec;
   std::string from = request.delta_path;
   if (identity && !FileExists(from)) from = request.update_path;
+  const bool has_buffers = request.layout.buffer_bytes > 0;
+  // Nothing to look at but the delta: not worth a mapping.
+  if (identity && !has_buffers) {
+    FW_ASSIGN_OR_RETURN(std::optional<EncodedUpdate> update, KeepAsItIs(request, from));
+    if (update.has_value()) return *std::move(update);
+  }
   FW_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::Open(from));
   const std::span<const uint8_t> bytes = file.bytes();
-  const uint64_t delta_bytes = request.layout.coordinates * sizeof(float);
-  if (bytes.size() != delta_bytes + request.layout.buffer_bytes) {
-    return absl::DataLossError(absl::StrCat(
-        "the trainer's output has ", bytes.size(), " bytes, this model's updates have ",
-        delta_bytes, " of delta and ", request.layout.buffer_bytes, " of buffers"));
-  }
+  FW_RETURN_IF_ERROR(CheckSize(request, bytes.size()));
   const std::span<const float> delta(reinterpret_cast<const float*>(bytes.data()),
                                      request.layout.coordinates);
-  const std::span<const uint8_t> buffers = bytes.subspan(delta_bytes);
+  const std::span<const uint8_t> buffers =
+      bytes.subspan(request.layout.coordinates * sizeof(float));
   FW_RETURN_IF_ERROR(CheckBuffers(request, buffers));
-  if (identity) {
-    FW_RETURN_IF_ERROR(CheckBytes(bytes.size(), request.max_bytes));
-    FW_ASSIGN_OR_RETURN(const std::optional<Digest> sha256,
-                        HashIfWithin(from, delta_bytes, LimitOf(request)));
-    if (sha256.has_value()) return Keep(request, from, bytes.size(), *sha256);
+  if (identity && has_buffers) {
+    FW_ASSIGN_OR_RETURN(std::optional<EncodedUpdate> update, KeepAsItIs(request, from));
+    if (update.has_value()) return *std::move(update);
   }
   FW_RETURN_IF_ERROR(CheckDelta(request, delta));
   if (codec.needs_error_feedback()) return EncodeWithFeedback(request, codec, delta, buffers);
   std::string encoded;
   FW_RETURN_IF_ERROR(codec.Encode(delta, request.context, &encoded));
   FW_RETURN_IF_ERROR(CheckBytes(encoded.size() + buffers.size(), request.max_bytes));
-  return Write(request, encoded, buffers);
+  return Write(request, std::move(encoded), buffers);
 }
 
 }  // namespace fedwatt

@@ -32,7 +32,8 @@ struct EncodeRequest {
 struct EncodedUpdate {
   Digest sha256{};
   uint64_t bytes = 0;
-  std::string problem = {};  // what was damaged and could be gone round, or empty
+  std::string inline_data = {};  // the update once more, if it is small enough to travel inline
+  std::string problem = {};      // what was damaged and could be gone round, or empty
 };
 
 // FAILED_PRECONDITION for a codec that needs error feedback on a client that keeps no state.

@@ -1,6 +1,7 @@
 #include "client/trainers/echo/echo_trainer.h"
 
 #include <algorithm>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -54,6 +55,15 @@ class EchoTrainer : public Trainer {
   }
 
  private:
+  // A whole block has a fixed length, which compiles to vector instructions.
+  static void Fill(float value, std::span<float> values) {
+    if (values.size() == kBlock) {
+      std::fill_n(values.begin(), kBlock, value);
+    } else {
+      std::fill(values.begin(), values.end(), value);
+    }
+  }
+
   static absl::StatusOr<uint64_t> WriteDelta(const TrainRequest& request) {
     if (request.bundle == nullptr) return absl::InvalidArgumentError("echo needs an open bundle");
     const Manifest& manifest = request.bundle->header().manifest;
@@ -76,7 +86,7 @@ class EchoTrainer : public Trainer {
       const uint64_t n = std::min<uint64_t>(block.size(), layout.coordinates - at);
       for (uint64_t i = 0; i < n; i += kBlock) {
         const auto value = static_cast<float>((2 * rng.Uniform01() - 1) * kLargestDelta);
-        std::fill_n(block.begin() + static_cast<ptrdiff_t>(i), std::min(kBlock, n - i), value);
+        Fill(value, std::span(block).subspan(i, std::min(kBlock, n - i)));
       }
       FW_RETURN_IF_ERROR(
           out.Append({reinterpret_cast<const uint8_t*>(block.data()), n * sizeof(float)}));

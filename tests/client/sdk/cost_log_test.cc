@@ -34,6 +34,24 @@ class CostLogTest : public ::testing::Test {
   CostLog log_ = CostLog::Load(path_);
 };
 
+TEST_F(CostLogTest, NewsIsWrittenAtOnceAndThenOnlyNowAndThen) {
+  const auto kept = [this] { return CostLog::Load(path_).Estimate({}).train_seconds; };
+  constexpr int64_t kEveryUs = CostLog::kSaveEveryMs * 1000;
+  ASSERT_TRUE(log_.SaveNowAndThen(5).ok());
+  EXPECT_FALSE(FileExists(path_)) << "there is no news";
+  log_.SetTraining(Sample(Phase::kTrain, 0, 1), 1'000'000);
+  ASSERT_TRUE(log_.SaveNowAndThen(10).ok());
+  EXPECT_EQ(kept(), 1.0);
+  log_.SetTraining(Sample(Phase::kTrain, 0, 1), 2'000'000);
+  ASSERT_TRUE(log_.SaveNowAndThen(10 + kEveryUs - 1).ok());
+  EXPECT_EQ(kept(), 1.0);
+  ASSERT_TRUE(log_.SaveNowAndThen(10 + kEveryUs).ok());
+  EXPECT_EQ(kept(), 2.0);
+  log_.SetTraining(Sample(Phase::kTrain, 0, 1), 3'000'000);
+  ASSERT_TRUE(log_.Save().ok());
+  EXPECT_EQ(kept(), 3.0);
+}
+
 TEST_F(CostLogTest, WhatWasNeverMeasuredIsUnknown) {
   const CostEstimate costs = log_.Estimate({});
   EXPECT_FALSE(costs.up_bytes_per_s.has_value());

@@ -55,6 +55,20 @@ TEST_F(SessionCostsTest, ARestartKeepsThem) {
   EXPECT_EQ(Told().train_seconds, before.train_seconds);
 }
 
+TEST_F(SessionCostsTest, AStopKeepsTheLastOnes) {
+  WorkOnce();
+  trainer_.during_run = [this] { clock_.AdvanceMs(7000); };
+  coordinator_.Give(MakeAssignment("job/r2/a1/0", kLarge));
+  coordinator_.AnswerHeld();
+  executor_.RunReady();
+  Advance(8000);
+  ASSERT_THAT(coordinator_.reports, SizeIs(2));
+  session_->Stop(nullptr);
+  executor_.RunReady();
+  Restart();
+  EXPECT_THAT(Told().train_seconds, Optional(DoubleNear(7, 1e-9)));
+}
+
 TEST_F(SessionCostsTest, ATransferThatBrokeSaysNothingOfTheLink) {
   coordinator_.transfer_ms = 2000;
   coordinator_.cut_upload_at = 700'000;

@@ -34,7 +34,8 @@ class FakeTrainer final : public Trainer {
     if (!error.ok()) return error;
     absl::StatusOr<std::string> model = ReadFile(request.model_path, uint64_t{1} << 30);
     if (!model.ok()) return model.status();
-    progress({1, 1, 0.5});
+    progress({1, 2, 0.5});
+    progress({2, 2, 0.25});
     TrainResult result;
     if (request.kind == AssignmentKind::kTrain) {
       std::vector<float> delta(model->size() / sizeof(float));

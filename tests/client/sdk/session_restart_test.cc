@@ -49,6 +49,45 @@ class SessionRestartTest : public SessionTest {
     return static_cast<int>((*records)[0].stage);
   }
 
+  // What is left of a kill before each of its writes leads to the same report, and to a second
+  // training only if the first had not ended.
+  void KillAtEveryWrite(const Assignment& assignment) {
+    coordinator_.Give(assignment);
+    SnapshotEveryWrite();
+    Start();
+    Snapshot();
+    SetWriteFaultForTest(nullptr);
+    const std::string expected = coordinator_.updates[kId];
+    ASSERT_EQ(expected.size(), assignment.model.size);
+    Kill();
+    ASSERT_GE(snapshots_.size(), 8);
+    int stages_seen = 0;
+    for (const Taken& taken : snapshots_) {
+      SCOPED_TRACE(absl::StrCat(taken.dir, " at stage ", taken.stage));
+      stages_seen |= 1 << taken.stage;
+      fs::remove_all(options_.state_dir);
+      fs::copy(taken.dir, options_.state_dir, fs::copy_options::recursive);
+      trainer_.runs.clear();
+      coordinator_.updates.clear();
+      coordinator_.reports.clear();
+      coordinator_.answers.clear();
+      transcript_ = Transcript();
+      // The coordinator still has the assignment: it gives it to whoever does not hold it, and
+      // wants the update of whoever says that it was reported.
+      if (taken.stage == 0) coordinator_.Give(assignment);
+      if (taken.stage == 4) coordinator_.Notify(kId, Outcome::kWanted);
+      Start();
+      Advance(2000);
+      EXPECT_EQ(trainer_.runs.size(), taken.stage >= 2 ? 0 : 1);
+      ASSERT_THAT(coordinator_.reports, SizeIs(1));
+      EXPECT_EQ(LastReport().status, ReportStatus::kOk) << LastReport().error;
+      EXPECT_TRUE(coordinator_.updates[kId] == expected);
+      EXPECT_EQ(LastReport().weight, 600);
+      Kill();
+    }
+    EXPECT_EQ(stages_seen, 0b11111);
+  }
+
   std::string JournalPath() const {
     return AssignmentStore(options_.state_dir + "/assignments", false).JournalPath(kId);
   }
@@ -65,41 +104,11 @@ class SessionRestartTest : public SessionTest {
 };
 
 TEST_F(SessionRestartTest, KilledAtAnyWriteItReportsTheSameBytesAndTrainsOnlyWhatWasNotTrained) {
-  const Assignment assignment = MakeAssignment(kId, kLarge);
-  coordinator_.Give(assignment);
-  SnapshotEveryWrite();
-  Start();
-  Snapshot();
-  SetWriteFaultForTest(nullptr);
-  const std::string expected = coordinator_.updates[kId];
-  ASSERT_EQ(expected.size(), kLarge * 4);
-  Kill();
-  ASSERT_GE(snapshots_.size(), 8);
-  int stages_seen = 0;
-  for (const Taken& taken : snapshots_) {
-    SCOPED_TRACE(absl::StrCat(taken.dir, " at stage ", taken.stage));
-    stages_seen |= 1 << taken.stage;
-    fs::remove_all(options_.state_dir);
-    fs::copy(taken.dir, options_.state_dir, fs::copy_options::recursive);
-    trainer_.runs.clear();
-    coordinator_.updates.clear();
-    coordinator_.reports.clear();
-    coordinator_.answers.clear();
-    transcript_ = Transcript();
-    // The coordinator still has the assignment: it gives it to whoever does not hold it, and wants
-    // the update of whoever says that it was reported.
-    if (taken.stage == 0) coordinator_.Give(assignment);
-    if (taken.stage == 4) coordinator_.Notify(kId, Outcome::kWanted);
-    Start();
-    Advance(2000);
-    EXPECT_EQ(trainer_.runs.size(), taken.stage >= 2 ? 0 : 1);
-    ASSERT_THAT(coordinator_.reports, SizeIs(1));
-    EXPECT_EQ(LastReport().status, ReportStatus::kOk) << LastReport().error;
-    EXPECT_TRUE(coordinator_.updates[kId] == expected);
-    EXPECT_EQ(LastReport().weight, 600);
-    Kill();
-  }
-  EXPECT_EQ(stages_seen, 0b11111);
+  KillAtEveryWrite(MakeAssignment(kId, kLarge));
+}
+
+TEST_F(SessionRestartTest, KilledAtAnyWriteOfASmallModelLikewise) {
+  KillAtEveryWrite(Inline(MakeAssignment(kId, kSmall)));
 }
 
 TEST_F(SessionRestartTest, AnUploadGoesOnAfterAKill) {

@@ -293,14 +293,24 @@ TEST_F(SessionStepsTest, WithoutTheBaseTheModelIsDownloadedAsItIs) {
 
 TEST_F(SessionStepsTest, ADamagedBaseIsForgotten) {
   StartWithBase();
-  std::string damaged = versions_[0].flat;
-  damaged[5] ^= 1;
-  ASSERT_TRUE(WriteFileAtomic(CachePath(0), damaged).ok());
+  std::string wrong = versions_[0].flat;
+  wrong[7] ^= 0x40;  // of an exponent
+  ASSERT_TRUE(WriteFileAtomic(CachePath(0), wrong).ok());
   GiveNow(BySteps(kNext, 0, 1));
   ExpectTrained(kNext, 1);
   EXPECT_THAT(transcript_.Line("problem"), HasSubstr("it was altered or damaged"));
   EXPECT_FALSE(FileExists(CachePath(0)));
   EXPECT_THAT(Told(), ElementsAre(versions_[1].sha256));
+}
+
+TEST_F(SessionStepsTest, ATruncatedBaseIsForgotten) {
+  StartWithBase();
+  const std::string& flat = versions_[0].flat;
+  ASSERT_TRUE(WriteFileAtomic(CachePath(0), flat.substr(0, flat.size() - 4)).ok());
+  GiveNow(BySteps(kNext, 0, 1));
+  ExpectTrained(kNext, 1);
+  EXPECT_THAT(transcript_.Line("problem"), HasSubstr("it was altered or damaged"));
+  EXPECT_FALSE(FileExists(CachePath(0)));
 }
 
 TEST_F(SessionStepsTest, ADamagedPayloadIsNotApplied) {

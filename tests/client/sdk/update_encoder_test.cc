@@ -5,6 +5,7 @@
 #include <limits>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "common/base/file.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -68,6 +69,77 @@ class UpdateEncoderTest : public ::testing::Test {
   EncodeRequest request_;
   std::string written_;
 };
+
+TEST_F(UpdateEncoderTest, GivesAnUpdateThatTravelsInlineOnceMore) {
+  WriteDelta({1, 2, 3, 4, 5}, {6, 7}, 8);
+  const auto raw = EncodeKeptUpdate(request_, *raw_);
+  ASSERT_TRUE(raw.ok()) << raw.status();
+  EXPECT_EQ(raw->inline_data, written_);
+  WriteDelta({1, 2, 3, 4, 5}, {6, 7}, 8);
+  const auto half = EncodeKeptUpdate(request_, HalfCodec());
+  ASSERT_TRUE(half.ok()) << half.status();
+  EXPECT_EQ(half->inline_data, *ReadFile(request_.update_path, 100));
+}
+
+// Without buffers there is another way through the encoder.
+class PlainUpdateTest : public UpdateEncoderTest {
+ protected:
+  void Use(uint64_t elements) {
+    plain_ = *Manifest::Create({{"w", DType::kF32, {static_cast<int64_t>(elements)}}});
+    request_.manifest = &plain_;
+    request_.layout = *MakeUpdateLayout(plain_, {}, BufferMode::kAverage);
+  }
+  void WritePlain(const std::vector<float>& delta) {
+    written_.assign(reinterpret_cast<const char*>(delta.data()), delta.size() * sizeof(float));
+    ASSERT_TRUE(WriteFileAtomic(request_.delta_path, written_).ok());
+  }
+  Manifest plain_;
+};
+
+TEST_F(PlainUpdateTest, IsRenamedAndHashedAndSmallOnesAreGivenOnceMore) {
+  // Up to 256 KiB travel inline.
+  for (const uint64_t elements :
+       {uint64_t{1}, uint64_t{5000}, uint64_t{65'536}, uint64_t{65'537}}) {
+    SCOPED_TRACE(elements);
+    Use(elements);
+    WritePlain(std::vector<float>(elements, 0.25F));
+    const auto update = EncodeKeptUpdate(request_, *raw_);
+    ASSERT_TRUE(update.ok()) << update.status();
+    EXPECT_EQ(update->bytes, elements * sizeof(float));
+    EXPECT_EQ(update->sha256, Sha256Of(AsBytes(written_)));
+    EXPECT_EQ(*ReadFile(request_.update_path, 1 << 20), written_);
+    EXPECT_FALSE(FileExists(request_.delta_path));
+    EXPECT_EQ(update->inline_data, elements <= 65'536 ? written_ : "");
+    // A kill before the journal said so.
+    const auto again = EncodeKeptUpdate(request_, *raw_);
+    ASSERT_TRUE(again.ok()) << again.status();
+    EXPECT_EQ(again->sha256, update->sha256);
+  }
+}
+
+TEST_F(PlainUpdateTest, OneBadValueAnywhereIsNamed) {
+  Use(3000);
+  request_.max_abs_delta = 1;
+  for (const size_t at : {size_t{0}, size_t{1023}, size_t{1024}, size_t{2047}, size_t{2999}}) {
+    for (const float bad : {2.0F, -2.0F, std::numeric_limits<float>::quiet_NaN(),
+                            std::numeric_limits<float>::infinity()}) {
+      std::vector<float> delta(3000, 1.0F);
+      delta[at] = bad;
+      WritePlain(delta);
+      EXPECT_THAT(Error(*raw_), HasSubstr(absl::StrCat("the delta of w at element ", at, " is ")));
+      EXPECT_FALSE(FileExists(request_.update_path));
+    }
+  }
+}
+
+TEST_F(PlainUpdateTest, AFileOfAnotherSizeOrBeyondTheLimitIsRefused) {
+  Use(100);
+  WritePlain(std::vector<float>(99, 1.0F));
+  EXPECT_THAT(Error(*raw_), HasSubstr("has 396 bytes, this model's updates have 400 of delta"));
+  WritePlain(std::vector<float>(100, 1.0F));
+  request_.max_bytes = 399;
+  EXPECT_THAT(Error(*raw_), HasSubstr("has 400 bytes, the coordinator takes 399"));
+}
 
 TEST_F(UpdateEncoderTest, RawIsTheDeltaItselfWithoutACopy) {
   WriteDelta({1, 2, 3, 4, 5}, {6, 7}, 8);
