@@ -60,8 +60,8 @@ struct JobSpec {
   PluginSpec aggregator{"mean", {}};
 
   struct CodecChoice {
-    std::string up = "raw_f32";
-    std::string down = "raw_f32";
+    std::string up = "eden:bits=2";
+    std::string down = "eden:bits=2";
     std::string policy = "fixed";  // or "adaptive": `up` is chosen for each client and round
     double max_error = 1;          // adaptive: the greatest vNMSE of an update
     double upload_share = 0.25;    // adaptive: of the report deadline that an upload may take

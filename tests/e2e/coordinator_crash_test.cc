@@ -12,48 +12,59 @@ namespace fedwatt::e2e {
 namespace {
 
 constexpr uint64_t kParameters = 1'200'000;
-constexpr uint64_t kUpdateBytes = kParameters * sizeof(float);
 
-const EchoJob kJob{.rounds = 6, .goal = 3};
+// Codec of both directions, and bits a parameter.
+struct Coding {
+  const char* name;
+  const char* codec;
+  uint64_t bits;
 
-std::string UndisturbedHash(const EchoBundle& bundle) {
+  EchoJob Job() const { return {.rounds = 6, .goal = 3, .codec = codec}; }
+};
+
+class CoordinatorCrash : public testing::TestWithParam<Coding> {
+ protected:
+  const EchoJob job_ = GetParam().Job();
+};
+
+std::string UndisturbedHash(const EchoBundle& bundle, const EchoJob& echo) {
   Deployment fleet(3);
   fleet.WriteBundle(bundle);
   EXPECT_TRUE(fleet.StartCoordinator());
   fleet.StartClients(0, 3);
-  const std::string job = fleet.Submit(kJob);
+  const std::string job = fleet.Submit(echo);
   EXPECT_TRUE(fleet.WaitForEnd(job));
   EXPECT_EQ(fleet.Job(job).state(), v1::JOB_STATE_COMPLETED);
   return ModelHash(fleet.Job(job));
 }
 
-void ExpectAllCounted(const v1::Job& job) {
+void ExpectAllCounted(const v1::Job& job, const EchoJob& echo) {
   EXPECT_EQ(job.state(), v1::JOB_STATE_COMPLETED) << job.reason();
-  ASSERT_EQ(job.rounds_size(), static_cast<int>(kJob.rounds));
+  ASSERT_EQ(job.rounds_size(), static_cast<int>(echo.rounds));
   for (const v1::RoundSummary& round : job.rounds()) {
     EXPECT_EQ(round.key().attempt(), 1u) << "the attempt in flight was not resumed";
-    EXPECT_EQ(round.reported(), kJob.goal);
+    EXPECT_EQ(round.reported(), echo.goal);
     for (const v1::EnergyTotal& energy : round.energy()) EXPECT_EQ(energy.wasted_uj(), 0);
   }
 }
 
-TEST(CoordinatorCrash, WhileSelectingWhileReceivingAndBetweenRounds) {
+TEST_P(CoordinatorCrash, WhileSelectingWhileReceivingAndBetweenRounds) {
   const EchoBundle bundle{.parameters = kParameters};
-  const std::string expected = UndisturbedHash(bundle);
+  const std::string expected = UndisturbedHash(bundle, job_);
 
   Deployment fleet(3);
   fleet.WriteBundle(bundle);
   ASSERT_TRUE(fleet.StartCoordinator());
   CutProxy proxy(fleet.port());
   fleet.StartClients(0, 2);
-  const std::string job = fleet.Submit(kJob);
+  const std::string job = fleet.Submit(job_);
   ASSERT_TRUE(fleet.WaitForClients(2));
   ASSERT_TRUE(fleet.WaitForPhase(job, "selecting"));
   fleet.KillCoordinator();
   ASSERT_TRUE(fleet.StartCoordinator());
   ASSERT_EQ(fleet.Job(job).current().phase(), "selecting");
 
-  proxy.HoldAfter(CutProxy::kUp, kUpdateBytes / 2);
+  proxy.HoldAfter(CutProxy::kUp, kParameters * GetParam().bits / 8 / 2);
   fleet.StartClient("client-2", {.server = proxy.address()});
   ASSERT_TRUE(fleet.WaitForJob(job, "two reports",
                                [](const v1::Job& j) { return j.current().reported() == 2; }));
@@ -71,20 +82,20 @@ TEST(CoordinatorCrash, WhileSelectingWhileReceivingAndBetweenRounds) {
   EXPECT_GE(fleet.Job(job).rounds_done(), 2u);
 
   ASSERT_TRUE(fleet.WaitForEnd(job));
-  ExpectAllCounted(fleet.Job(job));
+  ExpectAllCounted(fleet.Job(job), job_);
   EXPECT_EQ(ModelHash(fleet.Job(job)), expected);
   EXPECT_TRUE(fleet.NobodyTrainedTwice());
 }
 
-TEST(CoordinatorCrash, WheneverSomethingHasChanged) {
+TEST_P(CoordinatorCrash, WheneverSomethingHasChanged) {
   const EchoBundle bundle{.parameters = 20'000};
-  const std::string expected = UndisturbedHash(bundle);
+  const std::string expected = UndisturbedHash(bundle, job_);
 
   Deployment fleet(3);
   fleet.WriteBundle(bundle);
   ASSERT_TRUE(fleet.StartCoordinator());
   fleet.StartClients(0, 3);
-  const std::string job = fleet.Submit(kJob);
+  const std::string job = fleet.Submit(job_);
   constexpr int kKills = 8;
   using Seen = std::tuple<uint64_t, std::string, uint32_t>;
   Seen seen;
@@ -97,12 +108,17 @@ TEST(CoordinatorCrash, WheneverSomethingHasChanged) {
     ASSERT_TRUE(fleet.StartCoordinator());
   }
   ASSERT_TRUE(fleet.WaitForEnd(job));
-  ExpectAllCounted(fleet.Job(job));
+  ExpectAllCounted(fleet.Job(job), job_);
   EXPECT_EQ(ModelHash(fleet.Job(job)), expected);
   EXPECT_TRUE(fleet.NobodyTrainedTwice());
 }
 
-TEST(CoordinatorCrash, StopsInOrderWhenAsked) {
+INSTANTIATE_TEST_SUITE_P(Codings, CoordinatorCrash,
+                         testing::Values(Coding{"Raw", "raw_f32", 32},
+                                         Coding{"Compressed", "eden:bits=2", 2}),
+                         [](const auto& info) { return std::string(info.param.name); });
+
+TEST(CoordinatorStop, IsInOrderWhenAsked) {
   Deployment fleet(1);
   fleet.WriteBundle();
   ASSERT_TRUE(fleet.StartCoordinator());

@@ -239,7 +239,9 @@ std::string Deployment::WriteJobFile(const EchoJob& job) {
   const std::string text = absl::StrCat(
       "name = \"", job.name, "\"\nrounds = ", job.rounds, "\nseed = 7\n\n[model]\nbundle = \"",
       job.bundle, "\"\n\n[dataset]\nname = \"d\"\n\n[round]\ngoal = ", job.goal,
-      "\nselection_timeout_s = 30\nreport_deadline_s = 60\nbackoff_initial_s = 0.2\n");
+      "\nselection_timeout_s = 30\nreport_deadline_s = 60\nbackoff_initial_s = 0.2\n\n[codec]\nup "
+      "= \"",
+      job.codec, "\"\ndown = \"", job.codec, "\"\n");
   EXPECT_TRUE(WriteFileAtomic(path, text).ok());
   return path;
 }

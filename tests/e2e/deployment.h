@@ -45,6 +45,8 @@ struct EchoJob {
   std::string bundle = "model.fwb";
   uint32_t rounds = 3;
   uint32_t goal = 4;
+  // Both ways. Raw: the size of what travels is the model's, so that tests know where to cut it.
+  std::string codec = "raw_f32";
   std::vector<std::string> set;
 };
 

@@ -39,9 +39,7 @@ class Insecure : public testing::Test {
             "--trainer",
             "echo",
             "--dataset",
-            "d",
-            "--exit-when-idle-s",
-            "1"};
+            "d"};
   }
 
   Output Run(const std::vector<std::string>& argv) {

@@ -27,7 +27,8 @@ TEST(JobWireTest, AbsentFieldsTakeTheDefaultsOfTheStruct) {
   wire::ToProto(expected, &b);
   EXPECT_EQ(a.DebugString(), b.DebugString());
   EXPECT_EQ(spec->selector.name, "uniform");
-  EXPECT_EQ(spec->codec.up, "raw_f32");
+  EXPECT_EQ(spec->codec.up, "eden:bits=2");
+  EXPECT_EQ(spec->codec.down, "eden:bits=2");
   EXPECT_TRUE(spec->retention.keep_best);
   EXPECT_EQ(spec->bounds.max_abs_delta, 64);
   EXPECT_EQ(spec->plan.optimizer.kind, OptimizerKind::kSgd);

@@ -151,6 +151,8 @@ JobSpec TestWorld::Spec(uint32_t goal) const {
   spec.round.selection_timeout_s = 60;
   spec.round.report_deadline_s = 120;
   spec.round.backoff_initial_s = 1;
+  spec.codec.up = "raw_f32";  // models in these tests are exact unless they are about codecs
+  spec.codec.down = "raw_f32";
   return spec;
 }
 
