@@ -3,6 +3,8 @@
 #include <cmath>
 #include <map>
 
+#include "absl/strings/str_format.h"
+
 namespace fedwatt {
 namespace {
 
@@ -12,12 +14,18 @@ class CpuTimeMeter : public EnergyMeter {
       : clock_(env.clock),
         cpu_time_us_(env.cpu_time_us),
         watts_(env.watts_per_busy_core > 0 ? env.watts_per_busy_core : kDefaultWattsPerBusyCore),
-        relative_sigma_(env.watts_per_busy_core > 0 ? kCalibratedRelativeSigma
-                                                    : kDefaultWattsRelativeSigma) {}
+        calibrated_(env.watts_per_busy_core > 0),
+        relative_sigma_(calibrated_ ? std::hypot(kCalibratedRelativeSigma, env.watts_relative_sigma)
+                                    : kDefaultWattsRelativeSigma) {}
 
   std::string name() const override { return "cpu_time"; }
   EnergyQuality quality() const override { return EnergyQuality::kEstimated; }
   EnergyScope scope() const override { return EnergyScope::kProcess; }
+
+  std::string description() const override {
+    return absl::StrFormat("CPU time x %.3g W per busy core (%s)", watts_,
+                           calibrated_ ? "calibrated" : "a guess: not calibrated");
+  }
 
   Window Begin(Phase phase) override {
     open_[++last_] = {phase, clock_->MonotonicUs(), cpu_time_us_()};
@@ -29,14 +37,20 @@ class CpuTimeMeter : public EnergyMeter {
     sample.source = name();
     sample.scope = scope();
     const auto it = open_.find(window);
-    if (it == open_.end()) return sample;
+    if (it == open_.end()) {
+      sample.reason = "the window is not open";
+      return sample;
+    }
     const Start start = it->second;
     open_.erase(it);
     sample.phase = start.phase;
     sample.bytes = bytes;
     sample.duration_us = clock_->MonotonicUs() - start.at_us;
     const int64_t spent_us = cpu_time_us_() - start.cpu_us;
-    if (spent_us < 0) return sample;  // a counter that went back says nothing
+    if (spent_us < 0) {
+      sample.reason = "the count of CPU time went back";
+      return sample;
+    }
     sample.quality = EnergyQuality::kEstimated;
     sample.energy_uj = std::llround(static_cast<double>(spent_us) * watts_);
     sample.sigma_uj = std::llround(static_cast<double>(*sample.energy_uj) * relative_sigma_);
@@ -54,6 +68,7 @@ class CpuTimeMeter : public EnergyMeter {
   const Clock* const clock_;
   const std::function<int64_t()> cpu_time_us_;
   const double watts_;
+  const bool calibrated_;
   const double relative_sigma_;
   Window last_ = 0;
   std::map<Window, Start> open_;

@@ -12,7 +12,8 @@ namespace fedwatt {
 // standard deviation that covers both ends.
 inline constexpr double kDefaultWattsPerBusyCore = 6.0;
 inline constexpr double kDefaultWattsRelativeSigma = 0.6;
-// With EnergyMeterEnv::watts_per_busy_core given: idle and memory power are still missed.
+// With env.watts_per_busy_core given: work differs in watts, whatever the fit's own deviation
+// (env.watts_relative_sigma), which is added in quadrature.
 inline constexpr double kCalibratedRelativeSigma = 0.2;
 
 // Estimates process energy as (CPU time of this process and its trainer) x watts per busy core.

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 // One reading of one meter over one phase of one assignment. Unavailable is not zero: without a
 // figure `energy_uj` is empty, never 0.
@@ -30,6 +31,10 @@ struct EnergySample {
   std::optional<int64_t>
       machine_energy_uj;  // the whole machine's, where energy_uj is a share of it
   std::string reason;     // why there is no figure, where there is none
+
+  // What other sources say of the same window (a GPU's counter, the radio's model). Side by side,
+  // never added to `energy_uj`: they may cover each other. Their own `beside` are empty.
+  std::vector<EnergySample> beside;
 };
 
 }  // namespace fedwatt

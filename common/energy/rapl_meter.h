@@ -7,11 +7,16 @@
 
 namespace fedwatt {
 
-// RAPL through Linux' powercap: /sys/class/powercap/intel-rapl:N (packages, and psys where it is
-// the only domain), microjoule counters that wrap at max_energy_range_uj. A figure is this
-// process's share of the packages' energy by CPU time: quality derived, scope process, with the
-// packages' own total in machine_energy_uj. Without env.machine_cpu_time_us the share is unknown
-// and the packages' energy itself is given: quality measured, scope package.
+// RAPL through Linux' powercap, microjoule counters that wrap at max_energy_range_uj:
+//
+//   /sys/class/powercap/intel-rapl:N        a package, or psys (ids are hexadecimal)
+//   /sys/class/powercap/intel-rapl:N:M      its domains; dram lies beside a package, the others
+//                                           (core, uncore) inside
+//   /sys/class/powercap/intel-rapl-mmio:N   a package once more, by another register
+//
+// Taken are the packages, each once, with their dram; where there is no package, psys, which
+// contains them. The first of two twins that can be read is taken. Windows, attribution, errors:
+// source_meter.h, counter_source.h.
 //
 // UNAVAILABLE names the path and the reason (absent, or readable by root only).
 absl::StatusOr<std::unique_ptr<EnergyMeter>> MakeRaplMeter(const EnergyMeterEnv& env);

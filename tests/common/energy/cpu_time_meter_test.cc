@@ -1,5 +1,6 @@
 #include "common/energy/cpu_time_meter.h"
 
+#include "gmock/gmock.h"
 #include "tests/common/energy/meter_fixture.h"
 
 namespace fedwatt {
@@ -29,6 +30,7 @@ TEST_F(CpuTimeMeterTest, CalibrationReplacesTheDefaultAndNarrowsSigma) {
   const EnergySample sample = (*meter)->End(window, 0);
   EXPECT_EQ(sample.energy_uj, 3000);
   EXPECT_EQ(sample.sigma_uj, 600);
+  EXPECT_THAT((*meter)->description(), testing::HasSubstr("calibrated"));
 }
 
 TEST_F(CpuTimeMeterTest, ACounterThatGoesBackIsUnavailable) {

@@ -1,0 +1,76 @@
+#include "common/energy/simulated_meter.h"
+
+#include <cmath>
+#include <map>
+
+#include "absl/strings/str_format.h"
+
+namespace fedwatt {
+namespace {
+
+class SimulatedMeter final : public EnergyMeter {
+ public:
+  SimulatedMeter(const SimulatedPower& power, const Clock* clock) : power_(power), clock_(clock) {}
+
+  std::string name() const override { return "simulated"; }
+  EnergyQuality quality() const override { return EnergyQuality::kSimulated; }
+  EnergyScope scope() const override { return EnergyScope::kDevice; }
+  std::string description() const override {
+    return absl::StrFormat("%g W and %g J per 10^6 bytes", power_.watts, power_.joules_per_mb);
+  }
+
+  Window Begin(Phase phase) override {
+    open_[++last_] = {phase, clock_->MonotonicUs()};
+    return last_;
+  }
+
+  EnergySample End(Window window, uint64_t bytes) override {
+    EnergySample sample{.source = name(), .scope = scope()};
+    sample.bytes = bytes;
+    const auto it = open_.find(window);
+    if (it == open_.end()) {
+      sample.reason = "the window is not open";
+      return sample;
+    }
+    sample.phase = it->second.phase;
+    sample.duration_us = clock_->MonotonicUs() - it->second.at_us;
+    open_.erase(it);
+    // W x us and J/MB x bytes are both microjoules.
+    const double energy_uj = power_.watts * static_cast<double>(sample.duration_us) +
+                             power_.joules_per_mb * static_cast<double>(bytes);
+    sample.energy_uj = std::llround(energy_uj);
+    sample.sigma_uj = std::llround(energy_uj * power_.relative_sigma);
+    sample.quality = quality();
+    sample.coverage = 1;
+    return sample;
+  }
+
+ private:
+  struct Start {
+    Phase phase;
+    int64_t at_us;
+  };
+  const SimulatedPower power_;
+  const Clock* const clock_;
+  Window last_ = 0;
+  std::map<Window, Start> open_;
+};
+
+bool Sound(double figure) { return figure >= 0 && figure <= 1e6; }
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<EnergyMeter>> MakeSimulatedMeter(const EnergyMeterEnv& env) {
+  if (!env.simulated.has_value() || env.clock == nullptr) {
+    return absl::UnavailableError("this device is not simulated");
+  }
+  const SimulatedPower& power = *env.simulated;
+  if (!Sound(power.watts) || !Sound(power.joules_per_mb) || !Sound(power.relative_sigma)) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "simulated power of %g W, %g J/MB, relative sigma %g: each must be from 0 to 10^6",
+        power.watts, power.joules_per_mb, power.relative_sigma));
+  }
+  return std::make_unique<SimulatedMeter>(power, env.clock);
+}
+
+}  // namespace fedwatt
