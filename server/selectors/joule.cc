@@ -47,21 +47,20 @@ std::optional<double> Joules(const Candidate& candidate) {
 }
 
 // Multiplies each score by (middle / figure)^power.
-template <typename Figure>
-void PreferLess(const SelectionRequest& request, std::span<const uint32_t> members, double power,
-                Figure figure, std::vector<double>* scores) {
+void PreferLess(std::span<const std::optional<double>> figures, double power,
+                std::vector<double>* scores) {
   if (power == 0) return;
   std::vector<double> known;
-  for (const uint32_t index : members) {
-    if (const auto value = figure(request.candidates[index])) known.push_back(*value);
+  for (const std::optional<double>& value : figures) {
+    if (value) known.push_back(*value);
   }
   if (known.empty()) return;
   const double middle = Quantile(std::move(known), 0.5);
   if (middle <= 0) return;
-  for (size_t i = 0; i < members.size(); ++i) {
-    const std::optional<double> value = figure(request.candidates[members[i]]);
-    if (!value) continue;
-    const double ratio = *value * kMaxRatio > middle ? middle / *value : kMaxRatio;
+  for (size_t i = 0; i < figures.size(); ++i) {
+    if (!figures[i]) continue;
+    const double value = *figures[i];
+    const double ratio = value * kMaxRatio > middle ? middle / value : kMaxRatio;
     (*scores)[i] *= PortablePow(std::max(ratio, 1 / kMaxRatio), power);
   }
 }
@@ -92,19 +91,25 @@ class Joule final : public SelectionPolicy {
  private:
   std::vector<double> Weights(const SelectionRequest& request,
                               std::span<const uint32_t> members) const {
-    const double quantile = params_.at("duration_quantile");
+    const std::vector<MemberFigures> figures = FiguresOf(request, members);
     std::vector<double> scores =
-        OortScores(request, members,
+        OortScores(request.key.round, figures,
                    {params_.at("clip"), params_.at("staleness"), params_.at("slow_power"),
-                    DurationQuantile(request, members, quantile)});
-    if (const double power = params_.at("battery_power"); power > 0) {
-      for (size_t i = 0; i < members.size(); ++i) {
-        const std::optional<double> left = gate_.ShareLeft(request.candidates[members[i]]);
-        if (left) scores[i] *= PortablePow(std::max(*left, 1 / kMaxRatio), power);
-      }
+                    DurationQuantile(figures, params_.at("duration_quantile"))});
+    std::vector<std::optional<double>> joules;
+    std::vector<std::optional<double>> carbon;
+    joules.reserve(members.size());
+    carbon.reserve(members.size());
+    const double battery_power = params_.at("battery_power");
+    for (size_t i = 0; i < members.size(); ++i) {
+      const Candidate& candidate = request.candidates[members[i]];
+      joules.push_back(Joules(candidate));
+      carbon.push_back(Carbon(candidate));
+      const std::optional<double> left = gate_.ShareLeft(candidate);
+      if (left) scores[i] *= PortablePow(std::max(*left, 1 / kMaxRatio), battery_power);
     }
-    PreferLess(request, members, params_.at("energy_power"), Joules, &scores);
-    PreferLess(request, members, params_.at("carbon_power"), Carbon, &scores);
+    PreferLess(joules, params_.at("energy_power"), &scores);
+    PreferLess(carbon, params_.at("carbon_power"), &scores);
     double sum = 0;
     for (const double score : scores) sum += score;
     const double floor = params_.at("exploration") / static_cast<double>(members.size());

@@ -23,25 +23,39 @@ constexpr size_t kStateWords = kPacerWords + 1;
 
 bool IsShare(double value) { return value >= 0 && value <= 1; }
 
-void Explore(const SelectionRequest& request, std::span<const uint32_t> fresh, size_t count,
-             std::optional<double> pace, Rng& rng, Selection* selection) {
+// Of the members, by position among them.
+struct Split {
+  std::vector<uint32_t> known;  // took part before
+  std::vector<uint32_t> fresh;
+};
+
+Split SplitMembers(const SelectionRequest& request, std::span<const uint32_t> members) {
+  Split split;
+  for (size_t i = 0; i < members.size(); ++i) {
+    const bool known = request.candidates[members[i]].participations > 0;
+    (known ? split.known : split.fresh).push_back(static_cast<uint32_t>(i));
+  }
+  return split;
+}
+
+void Explore(std::span<const MemberFigures> figures, std::span<const uint32_t> fresh, size_t count,
+             std::optional<double> pace, Rng& rng, std::vector<size_t>* chosen) {
+  if (count == 0) return;
   std::vector<double> weights;
   weights.reserve(fresh.size());
-  for (const uint32_t index : fresh) {
-    const std::optional<double> seconds = Duration(request.candidates[index]);
+  for (const uint32_t i : fresh) {
+    const std::optional<double>& seconds = figures[i].seconds;
     weights.push_back(pace && seconds && *seconds > *pace ? *pace / *seconds : 1);
   }
   WeightedDraw draw(weights);
-  for (size_t i = 0; i < count; ++i) selection->chosen.push_back(fresh[draw.Next(rng)]);
+  for (size_t i = 0; i < count; ++i) chosen->push_back(fresh[draw.Next(rng)]);
 }
 
 // What the last round's reports were worth, among those who are here.
-double LastRoundUtility(const SelectionRequest& request, std::span<const uint32_t> known) {
+double LastRoundUtility(uint64_t round, std::span<const MemberFigures> figures) {
   double sum = 0;
-  for (const uint32_t index : known) {
-    const Candidate& candidate = request.candidates[index];
-    if (candidate.last_round + 1 != request.key.round) continue;
-    sum += StatisticalUtility(candidate).value_or(0);
+  for (const MemberFigures& member : figures) {
+    if (member.last_round > 0 && member.last_round + 1 == round) sum += member.utility.value_or(0);
   }
   return std::isfinite(sum) ? sum : 0;
 }
@@ -126,14 +140,21 @@ void OortPolicy::BlendPower(const SelectionRequest& request, std::span<const uin
   }
 }
 
-void OortPolicy::Exploit(const SelectionRequest& request, std::span<const uint32_t> known,
+void OortPolicy::Exploit(const SelectionRequest& request, std::span<const uint32_t> members,
+                         std::span<const MemberFigures> figures, std::span<const uint32_t> known,
                          size_t count, std::optional<double> pace, Rng& rng,
-                         Selection* selection) const {
+                         std::vector<size_t>* chosen) const {
   if (count == 0) return;
+  std::vector<MemberFigures> of_known;
+  std::vector<uint32_t> candidates;
+  for (const uint32_t i : known) {
+    of_known.push_back(figures[i]);
+    candidates.push_back(members[i]);
+  }
   std::vector<double> scores =
-      OortScores(request, known,
+      OortScores(request.key.round, of_known,
                  {params_.at("clip"), params_.at("staleness"), params_.at("slow_power"), pace});
-  if (blend_) BlendPower(request, known, &scores);
+  if (blend_) BlendPower(request, candidates, &scores);
   std::vector<double> sorted = scores;
   const auto last = sorted.begin() + static_cast<ptrdiff_t>(count - 1);
   std::nth_element(sorted.begin(), last, sorted.end(), std::greater<>());
@@ -146,25 +167,23 @@ void OortPolicy::Exploit(const SelectionRequest& request, std::span<const uint32
     weights.push_back(scores[i]);
   }
   WeightedDraw draw(weights);
-  for (size_t i = 0; i < count; ++i) selection->chosen.push_back(pool[draw.Next(rng)]);
+  for (size_t i = 0; i < count; ++i) chosen->push_back(pool[draw.Next(rng)]);
 }
 
 absl::StatusOr<Selection> OortPolicy::Pick(const SelectionRequest& request,
                                            std::span<const uint32_t> members, uint32_t count,
                                            Rng& rng) {
-  std::vector<uint32_t> known;
-  std::vector<uint32_t> fresh;
-  for (const uint32_t index : members) {
-    (request.candidates[index].participations > 0 ? known : fresh).push_back(index);
-  }
-  pacer_.AddRound(LastRoundUtility(request, known));
-  const std::optional<double> pace = DurationQuantile(request, members, pacer_.share());
+  const std::vector<MemberFigures> figures = FiguresOf(request, members);
+  const Split split = SplitMembers(request, members);
+  pacer_.AddRound(LastRoundUtility(request.key.round, figures));
+  const std::optional<double> pace = DurationQuantile(figures, pacer_.share());
   const auto wanted = static_cast<size_t>(exploration_ * count);
-  const size_t most_known = std::min<size_t>(known.size(), count - wanted);
-  const size_t explored = std::min(fresh.size(), count - most_known);
+  const size_t most_known = std::min<size_t>(split.known.size(), count - wanted);
+  const size_t explored = std::min(split.fresh.size(), count - most_known);
   Selection selection;
-  Exploit(request, known, count - explored, pace, rng, &selection);
-  Explore(request, fresh, explored, pace, rng, &selection);
+  Exploit(request, members, figures, split.known, count - explored, pace, rng, &selection.chosen);
+  Explore(figures, split.fresh, explored, pace, rng, &selection.chosen);
+  for (size_t& chosen : selection.chosen) chosen = members[chosen];
   exploration_ = std::min(exploration_, std::max(exploration_ * params_.at("exploration_decay"),
                                                  params_.at("exploration_min")));
   return selection;

@@ -63,8 +63,11 @@ class OortPolicy final : public SelectionPolicy {
   };
   void BlendPower(const SelectionRequest& request, std::span<const uint32_t> members,
                   std::vector<double>* scores) const;
-  void Exploit(const SelectionRequest& request, std::span<const uint32_t> known, size_t count,
-               std::optional<double> pace, Rng& rng, Selection* selection) const;
+  // Adds positions among the members to `chosen`.
+  void Exploit(const SelectionRequest& request, std::span<const uint32_t> members,
+               std::span<const MemberFigures> figures, std::span<const uint32_t> known,
+               size_t count, std::optional<double> pace, Rng& rng,
+               std::vector<size_t>* chosen) const;
 
   // Constant after construction.
   const std::map<std::string, double> params_;

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <tuple>
+#include <compare>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -77,20 +77,28 @@ Selection PolicySelector::PickLeastServed(const SelectionRequest& request,
   const auto places = std::min(*count, static_cast<uint32_t>(std::ceil(floor * *count)));
   const size_t share = static_cast<size_t>(std::ceil(floor * static_cast<double>(there)));
   const size_t served_least = std::min(std::max<size_t>(places, share), there - (*count - places));
-  const auto split = members->begin() + static_cast<ptrdiff_t>(served_least);
-  std::nth_element(members->begin(), split, members->end(), [&](uint32_t a, uint32_t b) {
-    const Candidate& x = request.candidates[a];
-    const Candidate& y = request.candidates[b];
-    return std::tie(x.participations, x.last_round, x.client) <
-           std::tie(y.participations, y.last_round, y.client);
-  });
-  std::vector<uint32_t> least(members->begin(), split);
-  members->erase(members->begin(), split);
-  const auto by_name = [&request](uint32_t a, uint32_t b) {
-    return request.candidates[a].client < request.candidates[b].client;
+  struct Turn {
+    uint64_t participations;
+    uint64_t last_round;
+    uint32_t place;  // members stand in the order of names
+    auto operator<=>(const Turn&) const = default;
   };
-  std::sort(least.begin(), least.end(), by_name);
-  std::sort(members->begin(), members->end(), by_name);
+  std::vector<Turn> turns;
+  turns.reserve(there);
+  for (uint32_t place = 0; place < there; ++place) {
+    const Candidate& candidate = request.candidates[(*members)[place]];
+    turns.push_back({candidate.participations, candidate.last_round, place});
+  }
+  const auto split = turns.begin() + static_cast<ptrdiff_t>(served_least);
+  if (split != turns.end()) std::nth_element(turns.begin(), split, turns.end());
+  std::vector<bool> is_least(there);
+  for (auto turn = turns.begin(); turn != split; ++turn) is_least[turn->place] = true;
+  std::vector<uint32_t> least;
+  std::vector<uint32_t> rest;
+  for (uint32_t place = 0; place < there; ++place) {
+    (is_least[place] ? least : rest).push_back((*members)[place]);
+  }
+  *members = std::move(rest);
   Selection selection{DrawUniform(least, places, rng), {}};
   selection.inclusion.assign(places,
                              static_cast<double>(places) / static_cast<double>(served_least));

@@ -56,41 +56,46 @@ double Quantile(std::vector<double> values, double share) {
   return *nth;
 }
 
-std::optional<double> DurationQuantile(const SelectionRequest& request,
-                                       std::span<const uint32_t> members, double share) {
-  std::vector<double> durations;
+std::vector<MemberFigures> FiguresOf(const SelectionRequest& request,
+                                     std::span<const uint32_t> members) {
+  std::vector<MemberFigures> figures;
+  figures.reserve(members.size());
   for (const uint32_t member : members) {
-    if (const auto seconds = Duration(request.candidates[member])) durations.push_back(*seconds);
+    const Candidate& candidate = request.candidates[member];
+    figures.push_back({StatisticalUtility(candidate), Duration(candidate), candidate.last_round});
+  }
+  return figures;
+}
+
+std::optional<double> DurationQuantile(std::span<const MemberFigures> members, double share) {
+  std::vector<double> durations;
+  for (const MemberFigures& member : members) {
+    if (member.seconds) durations.push_back(*member.seconds);
   }
   if (durations.empty()) return std::nullopt;
   return Quantile(std::move(durations), share);
 }
 
-std::vector<double> OortScores(const SelectionRequest& request, std::span<const uint32_t> members,
+std::vector<double> OortScores(uint64_t round, std::span<const MemberFigures> members,
                                const OortScoring& scoring) {
-  std::vector<std::optional<double>> utilities;
   std::vector<double> known;
-  utilities.reserve(members.size());
-  for (const uint32_t member : members) {
-    utilities.push_back(StatisticalUtility(request.candidates[member]));
-    if (utilities.back()) known.push_back(*utilities.back());
+  for (const MemberFigures& member : members) {
+    if (member.utility) known.push_back(*member.utility);
   }
   const double cap = known.empty() ? 1 : Quantile(known, scoring.clip);
   const double least = known.empty() ? 0 : *std::min_element(known.begin(), known.end());
-  const double usual = known.empty() ? 1 : std::min(Quantile(known, 0.5), cap);
-  const double ln_round = PortableLn(static_cast<double>(std::max<uint64_t>(request.key.round, 1)));
+  const double usual = known.empty() ? 1 : std::min(Quantile(std::move(known), 0.5), cap);
+  const double ln_round = PortableLn(static_cast<double>(std::max<uint64_t>(round, 1)));
   std::vector<double> scores;
   scores.reserve(members.size());
-  for (size_t i = 0; i < members.size(); ++i) {
-    const Candidate& candidate = request.candidates[members[i]];
-    const double utility = std::min(utilities[i].value_or(usual), cap);
+  for (const MemberFigures& member : members) {
+    const double utility = std::min(member.utility.value_or(usual), cap);
     double score = cap > least ? (utility - least) / (cap - least) : 1;
-    if (candidate.last_round > 0) {
-      score += std::sqrt(scoring.staleness * ln_round / static_cast<double>(candidate.last_round));
+    if (member.last_round > 0) {
+      score += std::sqrt(scoring.staleness * ln_round / static_cast<double>(member.last_round));
     }
-    const std::optional<double> seconds = scoring.pace ? Duration(candidate) : std::nullopt;
-    if (seconds && *seconds > *scoring.pace) {
-      score *= PortablePow(*scoring.pace / *seconds, scoring.slow_power);
+    if (scoring.pace && member.seconds && *member.seconds > *scoring.pace) {
+      score *= PortablePow(*scoring.pace / *member.seconds, scoring.slow_power);
     }
     scores.push_back(score);
   }

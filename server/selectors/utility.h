@@ -24,9 +24,17 @@ std::optional<double> Duration(const Candidate& candidate);
 // The value below which that share of `values` (not empty) lies; share in [0, 1].
 double Quantile(std::vector<double> values, double share);
 
-// Of the durations that are known among `members`. Empty: none is.
-std::optional<double> DurationQuantile(const SelectionRequest& request,
-                                       std::span<const uint32_t> members, double share);
+// What scoring needs of a candidate, read in one pass.
+struct MemberFigures {
+  std::optional<double> utility;
+  std::optional<double> seconds;
+  uint64_t last_round = 0;
+};
+std::vector<MemberFigures> FiguresOf(const SelectionRequest& request,
+                                     std::span<const uint32_t> members);
+
+// Of the durations that are known. Empty: none is.
+std::optional<double> DurationQuantile(std::span<const MemberFigures> members, double share);
 
 struct OortScoring {
   double clip = 0.95;          // utilities above this quantile count as it
@@ -35,11 +43,11 @@ struct OortScoring {
   std::optional<double> pace;  // T, seconds; empty: nobody is slow
 };
 
-// Oort's score of each of `members`, in their order: its clipped utility, put into [0, 1] between
-// the least and the greatest of those known, + sqrt(staleness ln R / last_round), times
-// (T/t)^slow_power where t > T. Members without a known utility count as the median of the others
-// (1 if none is known); those that never took part get no staleness term.
-std::vector<double> OortScores(const SelectionRequest& request, std::span<const uint32_t> members,
+// Oort's score of each member: its clipped utility, put into [0, 1] between the least and the
+// greatest of those known, + sqrt(staleness ln R / last_round), times (T/t)^slow_power where t > T.
+// Members without a known utility count as the median of the others (1 if none is known); those
+// that never took part get no staleness term.
+std::vector<double> OortScores(uint64_t round, std::span<const MemberFigures> members,
                                const OortScoring& scoring);
 
 }  // namespace fedwatt
