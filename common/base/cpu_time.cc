@@ -1,5 +1,6 @@
 #include "common/base/cpu_time.h"
 
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,6 +25,13 @@ absl::StatusOr<int64_t> ReadClockUs(clockid_t clock, const std::string& what) {
 
 int64_t SelfCpuTimeUs() {
   return ReadClockUs(CLOCK_PROCESS_CPUTIME_ID, "this process").value_or(0);
+}
+
+int64_t EndedChildrenCpuTimeUs() {
+  rusage usage{};
+  if (getrusage(RUSAGE_CHILDREN, &usage) != 0) return 0;
+  return (int64_t{usage.ru_utime.tv_sec} + usage.ru_stime.tv_sec) * 1'000'000 +
+         usage.ru_utime.tv_usec + usage.ru_stime.tv_usec;
 }
 
 absl::StatusOr<int64_t> ProcessCpuTimeUs(pid_t pid) {

@@ -14,6 +14,10 @@ namespace fedwatt {
 // User and system time of this process, all threads.
 int64_t SelfCpuTimeUs();
 
+// User and system time of the children of this process that have ended and were waited for, and of
+// theirs.
+int64_t EndedChildrenCpuTimeUs();
+
 // Of another process. NOT_FOUND when it has ended.
 absl::StatusOr<int64_t> ProcessCpuTimeUs(pid_t pid);
 

@@ -79,7 +79,7 @@ class RadioMeter final : public EnergyMeter {
 
 absl::StatusOr<std::unique_ptr<EnergyMeter>> MakeRadioMeter(const EnergyMeterEnv& env) {
   if (!env.link.has_value() || env.clock == nullptr) {
-    return absl::UnavailableError("nobody named the link (--link wifi, lte or 3g)");
+    return absl::UnavailableError("nobody named the link (fedwatt-client --link wifi, lte or 3g)");
   }
   if (*env.link == RadioLink::kEthernet) {
     return absl::UnavailableError("Ethernet has no radio");

@@ -62,7 +62,8 @@ bool Sound(double figure) { return figure >= 0 && figure <= 1e6; }
 
 absl::StatusOr<std::unique_ptr<EnergyMeter>> MakeSimulatedMeter(const EnergyMeterEnv& env) {
   if (!env.simulated.has_value() || env.clock == nullptr) {
-    return absl::UnavailableError("this device is not simulated");
+    return absl::UnavailableError(
+        "this device is not simulated (fedwatt-client --meter simulated)");
   }
   const SimulatedPower& power = *env.simulated;
   if (!Sound(power.watts) || !Sound(power.joules_per_mb) || !Sound(power.relative_sigma)) {

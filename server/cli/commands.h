@@ -80,6 +80,36 @@ struct CodecCompareOptions {
 };
 int CompareCodecs(const Context& context, const CodecCompareOptions& options);
 
+struct MeterOptions {
+  std::string meter = "auto";
+  std::string sysfs_root = "/";  // below it sys/ and proc/, for a host's mounts in a container
+};
+// Every meter of this build: what it reads here, or why it cannot.
+int ListMeters(const Context& context, const MeterOptions& options);
+
+struct MeterWatchOptions {
+  MeterOptions meter;
+  double interval_s = 1;
+  double for_s = 0;  // 0: until Ctrl-C, which is its normal end
+};
+int WatchMeter(const Context& context, const MeterWatchOptions& options);
+
+struct MeterCommandOptions {
+  MeterOptions meter;
+  std::vector<std::string> command;
+  std::string output;  // JSON; empty: none
+};
+// Ends with the command's own exit code; 128 + its signal; 127 if there is no such command, 126 if
+// it cannot be run.
+int MeasureCommand(const Context& context, const MeterCommandOptions& options);
+
+struct MeterCalibrateOptions {
+  MeterOptions meter;
+  double seconds = 3;  // of each of the stretches
+  std::string output;  // empty: DefaultCalibrationPath()
+};
+int CalibrateMeter(const Context& context, const MeterCalibrateOptions& options);
+
 struct DoctorOptions {
   std::string data_dir;  // of a coordinator on this machine; empty: not checked
   std::string listen;    // a port that a coordinator is to use; empty: not checked

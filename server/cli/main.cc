@@ -180,6 +180,65 @@ void AddCodecCommands(CLI::App& app, Action* action) {
       [=] { *action = [=](const Context& c) { return CompareCodecs(c, *compare); }; });
 }
 
+void AddMeterFlags(CLI::App* command, MeterOptions* options) {
+  command
+      ->add_option("--meter", options->meter,
+                   "auto, NAME, or NAME+NAME: others beside the first (`fedwatt meter list`)")
+      ->capture_default_str();
+  command
+      ->add_option("--sysfs", options->sysfs_root,
+                   "Folder with sys/ and proc/, for example a host's mounts in a container")
+      ->check(CLI::ExistingDirectory)
+      ->capture_default_str();
+}
+
+void AddMeterCommands(CLI::App& app, Action* action) {
+  CLI::App* meter = app.add_subcommand("meter", "Shows and uses this machine's energy meters");
+  meter->require_subcommand(0, 1);
+  meter->footer("Example: fedwatt meter -- make -j8");
+  auto run = std::make_shared<MeterCommandOptions>();
+  AddMeterFlags(meter, &run->meter);
+  meter->add_option("-o,--output", run->output, "Also writes the command's figures here, as JSON");
+  meter->add_option("command", run->command,
+                    "-- COMMAND ARGUMENTS...: runs it, shows its joules on standard error, and "
+                    "ends with its exit code (127: no such command)");
+  meter->callback([=] {
+    if (!meter->get_subcommands().empty()) return;
+    if (run->command.empty()) throw CLI::RequiredError("list, watch, calibrate or -- COMMAND");
+    *action = [=](const Context& c) { return MeasureCommand(c, *run); };
+  });
+
+  auto list = std::make_shared<MeterOptions>();
+  CLI::App* command = meter->add_subcommand("list", "Every meter: what it reads, or why not");
+  command->footer("Example: fedwatt meter list --json");
+  AddMeterFlags(command, list.get());
+  command->callback([=] { *action = [=](const Context& c) { return ListMeters(c, *list); }; });
+
+  auto watch = std::make_shared<MeterWatchOptions>();
+  command = meter->add_subcommand("watch", "Shows watts until Ctrl-C, then a summary");
+  command->footer("Example: fedwatt meter watch --for 10 --interval 0.5");
+  AddMeterFlags(command, &watch->meter);
+  command->add_option("--interval", watch->interval_s, "Seconds between two figures")
+      ->capture_default_str()
+      ->check(CLI::Range(0.1, 3600.0));
+  command->add_option("--for", watch->for_s, "Ends after so many seconds; 0: at Ctrl-C")
+      ->check(CLI::Range(0.0, 1e7));
+  command->callback([=] { *action = [=](const Context& c) { return WatchMeter(c, *watch); }; });
+
+  auto calibrate = std::make_shared<MeterCalibrateOptions>();
+  command = meter->add_subcommand(
+      "calibrate", "Fits this host's idle watts and watts per busy core against a real meter");
+  command->footer("Example: fedwatt meter calibrate --seconds 5");
+  AddMeterFlags(command, &calibrate->meter);
+  command->add_option("--seconds", calibrate->seconds, "Of each of the six stretches of load")
+      ->capture_default_str()
+      ->check(CLI::Range(0.5, 600.0));
+  command->add_option("-o,--output", calibrate->output,
+                      "File (default: where fedwatt-client looks, docs/energy.md)");
+  command->callback(
+      [=] { *action = [=](const Context& c) { return CalibrateMeter(c, *calibrate); }; });
+}
+
 void AddGlobalFlags(CLI::App& app, Context* context) {
   app.add_option("--server", context->server, "HOST:PORT of the coordinator")
       ->envname("FEDWATT_SERVER")
@@ -234,6 +293,7 @@ int Main(int argc, char** argv) {
   AddResultCommands(app, &action);
   AddCertsCommands(app, &action);
   AddCodecCommands(app, &action);
+  AddMeterCommands(app, &action);
   if (NamesUnknownCommand(app, argc, argv)) return kUsage;
   try {
     app.parse(argc, argv);

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "common/base/cpu_time.h"
 #include "gmock/gmock.h"
 #include "tests/common/energy/meter_fixture.h"
 
@@ -180,6 +181,28 @@ TEST_P(EveryMeter, DyingMidWindowGivesWhatWasSeenOrNothing) {
     EXPECT_EQ(sample.quality, EnergyQuality::kUnavailable) << "10 s of 610 were seen";
     EXPECT_FALSE(sample.energy_uj.has_value());
     EXPECT_THAT(sample.reason, Not(IsEmpty()));
+  }
+}
+
+// The limit: 1 ms for a window. Of CPU time, which a busy machine does not stretch.
+TEST_P(EveryMeter, AWindowCostsLessThanAMillisecondAndPollsLittle) {
+  env_.read_file = nullptr;
+  meter_ = *entry().make(env_);
+  constexpr int kWindows = 200;
+  int64_t begin_us = SelfCpuTimeUs();
+  for (int i = 0; i < kWindows; ++i) (void)meter_->End(meter_->Begin(Phase::kTrain), 0);
+  const double window_us = static_cast<double>(SelfCpuTimeUs() - begin_us) / kWindows;
+  const auto open = meter_->Begin(Phase::kTrain);
+  begin_us = SelfCpuTimeUs();
+  for (int i = 0; i < kWindows; ++i) meter_->Poll();
+  const double poll_us = static_cast<double>(SelfCpuTimeUs() - begin_us) / kWindows;
+  (void)meter_->End(open, 0);
+  RecordProperty("window_us", std::to_string(window_us));
+  RecordProperty("poll_us", std::to_string(poll_us));
+  EXPECT_LT(window_us, 1000);
+  if (meter_->PollPeriodUs() > 0) {
+    EXPECT_LT(poll_us, 0.005 * static_cast<double>(meter_->PollPeriodUs()))
+        << "0.5 % of the time that is measured";
   }
 }
 
