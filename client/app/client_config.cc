@@ -59,13 +59,29 @@ void AddWorkFlags(CLI::App& app, ClientConfig* config, Raw* raw) {
   app.add_option("--memory-limit", config->memory_limit_bytes,
                  "Of the trainer, for example 2GiB (default: the trainer's)")
       ->transform(CLI::AsSizeValue(false));
-  app.add_option("--meter", config->meter, "Energy meter: auto | none | a name (fedwatt doctor)")
-      ->capture_default_str();
-  app.add_option("--watts-per-core", config->watts_per_core,
-                 "Calibration of the estimating meter; 0: its default")
-      ->check(CLI::Range(0.0, 1000.0));
   app.add_option("--device-class", config->device_class, "Free text that jobs can ask for");
   app.add_option("--app-version", config->app_version, "Version of the app that embeds this");
+}
+
+void AddMeterFlags(CLI::App& app, ClientConfig* config) {
+  app.add_option("--meter", config->meter,
+                 "Energy meter: auto | none | NAME[+NAME...], others beside the first (`fedwatt "
+                 "meter list` shows this host's)")
+      ->capture_default_str();
+  app.add_flag("--machine-energy", config->machine_energy,
+               "Report what the whole machine uses, not this process's share of it by CPU time: "
+               "for devices that do nothing else, and where a GPU does the work");
+  app.add_option("--watts-per-core", config->watts_per_core,
+                 "Of the estimating meter; 0: from the calibration file, else a guess")
+      ->check(CLI::Range(0.0, 1000.0));
+  app.add_option("--calibration", config->calibration,
+                 "File of `fedwatt meter calibrate` (default: the host's own, if there is one)");
+  app.add_option("--link", config->radio_link,
+                 "wifi | lte | 3g | ethernet: adds the radio's estimated energy of transfers")
+      ->check(CLI::IsMember({"wifi", "lte", "3g", "ethernet"}));
+  app.add_option("--simulated-watts", config->simulated_watts, "Of --meter simulated")
+      ->check(CLI::Range(0.0, 1e6))
+      ->capture_default_str();
 }
 
 void AddLinkFlags(CLI::App& app, ClientConfig* config) {
@@ -175,6 +191,7 @@ ParsedCommandLine ParseCommandLine(std::vector<std::string> args) {
   app.footer(absl::StrCat(kExample, kExitCodesText));
   AddConnectionFlags(app, &config);
   AddWorkFlags(app, &config, &raw);
+  AddMeterFlags(app, &config);
   AddLinkFlags(app, &config);
   AddRunFlags(app, &config);
   const std::vector<std::string> given = args;

@@ -38,7 +38,11 @@ struct ClientConfig {
   std::string device = "auto";
   uint64_t memory_limit_bytes = 0;  // 0: the trainer's default
   std::string meter = "auto";
-  double watts_per_core = 0;  // calibration of the estimate; 0: default
+  bool machine_energy = false;  // report the whole machine's, not this process's share of it
+  double watts_per_core = 0;    // calibration of the estimate; 0: the calibration file's
+  std::string calibration;      // file; empty: the host's own, if there is one
+  std::string radio_link;       // wifi, lte, 3g or ethernet; empty: no model of the radio
+  double simulated_watts = 5;   // of the meter `simulated`
 
   // The link as its owner knows it; unset: measured.
   std::optional<double> link_up_mbps;  // 10^6 bits per second

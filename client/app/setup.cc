@@ -15,6 +15,7 @@
 #include "common/base/file.h"
 #include "common/base/status_macros.h"
 #include "common/base/status_util.h"
+#include "common/energy/calibration.h"
 
 namespace fedwatt::client {
 namespace {
@@ -82,6 +83,41 @@ absl::StatusOr<OfferedDataset> FindDataset(const std::string& text, bool name_al
   *found =
       absl::StrCat(offered.config.name, ": ", data->size(), " examples in ", offered.config.path);
   return offered;
+}
+
+// A file that was asked for must be sound; the host's own is left out with a note if it is not.
+absl::Status TakeCalibration(const std::string& path, EnergyMeterEnv* env, std::string* notes) {
+  const std::string file = path.empty() ? DefaultCalibrationPath() : path;
+  if (path.empty() && !FileExists(file)) return absl::OkStatus();
+  const absl::StatusOr<EnergyCalibration> calibration = LoadCalibration(file);
+  absl::Status status = calibration.status();
+  if (status.ok()) status = ApplyCalibration(*calibration, env);
+  if (status.ok()) {
+    absl::StrAppend(notes, "; calibrated by ", file);
+    return status;
+  }
+  if (!path.empty()) return Annotate(status, absl::StrCat("--calibration ", file));
+  absl::StrAppend(notes, "; calibration not used: ", std::string(status.message()));
+  return absl::OkStatus();
+}
+
+// All but the clock and the trainer's CPU time. `notes`: what was found on the way.
+absl::StatusOr<EnergyMeterEnv> MeterEnv(const ClientConfig& config, std::string* notes) {
+  EnergyMeterEnv env;
+  if (!config.machine_energy) {
+    env.machine_cpu_time_us = [] { return MachineCpuTimeUs().value_or(0); };
+  }
+  FW_RETURN_IF_ERROR(TakeCalibration(config.calibration, &env, notes));
+  if (config.watts_per_core > 0) {
+    env.watts_per_busy_core = config.watts_per_core;
+    env.watts_relative_sigma = 0;
+  }
+  if (!config.radio_link.empty()) {
+    FW_ASSIGN_OR_RETURN(env.link, ParseRadioLink(config.radio_link));
+  }
+  env.simulated = SimulatedPower{.watts = config.simulated_watts};
+  env.start_polling = StartThreadPollTimer;
+  return env;
 }
 
 absl::StatusOr<std::string> FolderOfThisProgram() {
@@ -172,16 +208,17 @@ absl::StatusOr<FoundMeter> FindMeter(const ClientConfig& config, const Clock* cl
   FoundMeter found;
   found.found = "none: energy is reported as unavailable";
   if (config.meter == "none") return found;
-  EnergyMeterEnv env;
+  std::string notes;
+  FW_ASSIGN_OR_RETURN(EnergyMeterEnv env, MeterEnv(config, &notes));
   env.clock = clock;
   env.cpu_time_us = [trainer] { return SelfCpuTimeUs() + trainer->ChildCpuTimeUs(); };
-  env.machine_cpu_time_us = [] { return MachineCpuTimeUs().value_or(0); };
-  env.watts_per_busy_core = config.watts_per_core;
   absl::StatusOr<MeterChoice> choice = ChooseEnergyMeter(config.meter, env);
   if (choice.ok()) {
-    found.found = choice->why;
-    for (const std::string& rejected : choice->rejected) {
-      absl::StrAppend(&found.found, "; not ", rejected);
+    found.found = absl::StrCat(choice->why, notes);
+    if (config.meter == "auto") {
+      found.found += "; `fedwatt meter list` says what the others lack";
+    } else if (!choice->rejected.empty()) {
+      absl::StrAppend(&found.found, "; not ", absl::StrJoin(choice->rejected, "; not "));
     }
     found.meter = std::move(choice->meter);
     return found;

@@ -43,7 +43,8 @@ struct FoundMeter {
   std::unique_ptr<EnergyMeter> meter;  // null: none
   std::string found;
 };
-// `trainer` outlives the meter. With "auto", a host without any meter is no error.
+// `trainer` outlives the meter, whose methods any thread may call. With "auto", a host without any
+// meter is no error; a calibration file that was asked for and cannot be used is.
 absl::StatusOr<FoundMeter> FindMeter(const ClientConfig& config, const Clock* clock,
                                      const Trainer* trainer);
 

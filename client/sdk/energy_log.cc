@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace fedwatt {
 namespace {
@@ -37,7 +38,10 @@ EnergySample PhaseMeter::End(uint64_t bytes) {
   return sample;
 }
 
-void AddEnergySample(const EnergySample& sample, std::vector<EnergySample>* samples) {
+namespace {
+
+// Without regard to what is beside it.
+void AddOne(const EnergySample& sample, std::vector<EnergySample>* samples) {
   for (EnergySample& known : *samples) {
     if (!SameKind(known, sample)) continue;
     const double total_us = static_cast<double>(known.duration_us + sample.duration_us);
@@ -59,14 +63,31 @@ void AddEnergySample(const EnergySample& sample, std::vector<EnergySample>* samp
     return;
   }
   samples->push_back(sample);
+  samples->back().beside.clear();
+}
+
+}  // namespace
+
+void AddEnergySample(const EnergySample& sample, std::vector<EnergySample>* samples) {
+  AddOne(sample, samples);
+  for (const EnergySample& other : sample.beside) AddOne(other, samples);
 }
 
 void UploadEnergyEstimate::Learn(const EnergySample& upload) {
+  for (const EnergySample& other : upload.beside) {
+    const auto known = std::find_if(beside_.begin(), beside_.end(), [&](const auto& estimate) {
+      return estimate.latest_.source == other.source;
+    });
+    (known == beside_.end() ? beside_.emplace_back() : *known).Learn(other);
+  }
   if (!upload.energy_uj.has_value() || upload.bytes == 0) return;
   if (uploads_ > 0 && (latest_.source != upload.source || latest_.scope != upload.scope)) {
-    *this = UploadEnergyEstimate();
+    UploadEnergyEstimate fresh;
+    fresh.beside_ = std::move(beside_);
+    *this = std::move(fresh);
   }
   latest_ = upload;
+  latest_.beside.clear();
   ++uploads_;
   const double bytes = static_cast<double>(upload.bytes);
   const double rate = static_cast<double>(*upload.energy_uj) / bytes;
@@ -79,6 +100,9 @@ void UploadEnergyEstimate::Learn(const EnergySample& upload) {
 
 EnergySample UploadEnergyEstimate::Estimate(uint64_t bytes) const {
   EnergySample sample;
+  for (const UploadEnergyEstimate& other : beside_) {
+    if (other.uploads_ > 0) sample.beside.push_back(other.Estimate(bytes));
+  }
   sample.phase = Phase::kUpload;
   sample.bytes = bytes;
   if (uploads_ == 0) {

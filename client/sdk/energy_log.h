@@ -32,13 +32,14 @@ class PhaseMeter {
 };
 
 // Adds `sample` to the one of the same meter, quality, scope and phase, if there is one: energies,
-// bytes and durations add up, sigmas in quadrature, coverage by duration. Else appends it.
+// bytes and durations add up, sigmas in quadrature, coverage by duration. Else appends it. Samples
+// beside it (EnergySample::beside) likewise, each to its own kind; none in `samples` has any.
 void AddEnergySample(const EnergySample& sample, std::vector<EnergySample>* samples);
 
 // What sending the report will cost cannot be in the report. The session therefore reports an
 // extrapolation of this device's earlier uploads, in joules a byte, marked kEstimated (kSimulated
 // for a simulated meter) with coverage 0; before the first upload, a sample of quality
-// kUnavailable that says so.
+// kUnavailable that says so. Sources beside the meter are extrapolated beside it.
 class UploadEnergyEstimate {
  public:
   void Learn(const EnergySample& upload);
@@ -52,6 +53,7 @@ class UploadEnergyEstimate {
   double bytes_ = 0;
   double rate_sum_ = 0;  // of energy per byte, upload by upload
   double rate_sum_sq_ = 0;
+  std::vector<UploadEnergyEstimate> beside_;  // one for each source seen beside
 };
 
 }  // namespace fedwatt

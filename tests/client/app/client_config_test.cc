@@ -133,6 +133,9 @@ TEST(ClientConfigTest, ContradictionsAndWrongValuesAreRefused) {
   ExpectUsageError(With({"--label", "north"}), "must be key=value");
   ExpectUsageError(With({"--exit-when-idle-s", "-1"}), "-1");
   ExpectUsageError(With({"--memory-limit", "lots"}), "lots");
+  ExpectUsageError(With({"--link", "5g"}), "5g");
+  ExpectUsageError(With({"--simulated-watts", "-1"}), "-1");
+  ExpectUsageError(With({"--watts-per-core", "nonsense"}), "nonsense");
 }
 
 class ConfigFileTest : public ::testing::Test {

@@ -5,6 +5,7 @@
 #include "common/base/fake_clock.h"
 #include "common/base/file.h"
 #include "common/crypto/x509.h"
+#include "common/energy/calibration.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -167,6 +168,46 @@ TEST_F(SetupTest, AnUnknownMeterIsAnErrorAndNoneIsNone) {
   const auto none = FindMeter(config_, &clock_, trainer->get());
   ASSERT_TRUE(none.ok());
   EXPECT_EQ(none->meter, nullptr);
+}
+
+TEST_F(SetupTest, TheMeterIsAskedForByNameLinkAndCalibration) {
+  config_.trainer = "echo";
+  const auto trainer = FindTrainer(config_, &clock_);
+  const auto found = [&] {
+    const auto meter = FindMeter(config_, &clock_, trainer->get());
+    EXPECT_TRUE(meter.ok()) << meter.status();
+    return meter.ok() ? meter->found : "";
+  };
+  config_.meter = "cpu_time";
+  config_.radio_link = "lte";
+  EXPECT_EQ(found(),
+            "cpu_time (estimated, process): as asked; beside it, never added: radio (estimated, "
+            "process)");
+  config_.radio_link = "ethernet";
+  EXPECT_THAT(found(), HasSubstr("not radio: Ethernet has no radio"));
+  config_.radio_link.clear();
+  config_.meter = "simulated";
+  config_.simulated_watts = 7;
+  EXPECT_THAT(found(), HasSubstr("simulated (simulated, device)"));
+}
+
+TEST_F(SetupTest, ACalibrationFileThatWasAskedForMustBeSoundAndOfThisHost) {
+  config_.trainer = "echo";
+  config_.meter = "cpu_time";
+  const auto trainer = FindTrainer(config_, &clock_);
+  const auto error = [&] { return Text(FindMeter(config_, &clock_, trainer->get()).status()); };
+  config_.calibration = dir_ + "/calibration";
+  EXPECT_THAT(error(), HasSubstr("--calibration " + config_.calibration));
+  EnergyCalibration calibration{
+      .cpu = "Another Chip", .source = "rapl", .watts_per_busy_core = 3, .idle_watts = 4};
+  Write("calibration", FormatCalibration(calibration), 0644);
+  EXPECT_THAT(error(), HasSubstr("is of the processor 'Another Chip'"));
+  calibration.cpu = ProcessorName(SysfsTree("/"));
+  Write("calibration", FormatCalibration(calibration), 0644);
+  const auto meter = FindMeter(config_, &clock_, trainer->get());
+  ASSERT_TRUE(meter.ok()) << meter.status();
+  EXPECT_THAT(meter->found, HasSubstr("calibrated by " + config_.calibration));
+  EXPECT_THAT(meter->meter->description(), HasSubstr("3 W per busy core (calibrated)"));
 }
 
 }  // namespace

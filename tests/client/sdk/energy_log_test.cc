@@ -60,6 +60,21 @@ TEST(AddEnergySampleTest, NeverAddsWhatDiffersInPhaseQualityScopeOrSource) {
   EXPECT_THAT(samples, SizeIs(6));
 }
 
+TEST(AddEnergySampleTest, WhatIsBesideBecomesSamplesOfTheirOwn) {
+  EnergySample upload = Sample(Phase::kUpload, 100, 10, 5);
+  upload.beside.push_back(Sample(Phase::kUpload, 70, 10, 5));
+  upload.beside[0].source = "radio";
+  std::vector<EnergySample> samples;
+  AddEnergySample(upload, &samples);
+  AddEnergySample(upload, &samples);
+  ASSERT_THAT(samples, SizeIs(2));
+  EXPECT_EQ(samples[0].source, "rapl");
+  EXPECT_EQ(samples[0].energy_uj, 200);
+  EXPECT_EQ(samples[1].source, "radio");
+  EXPECT_EQ(samples[1].energy_uj, 140);
+  for (const EnergySample& sample : samples) EXPECT_THAT(sample.beside, SizeIs(0));
+}
+
 TEST(AddEnergySampleTest, AnUnknownUncertaintyStaysUnknown) {
   std::vector<EnergySample> samples;
   AddEnergySample(Sample(Phase::kTrain, 100, 10, 0), &samples);
@@ -101,6 +116,21 @@ TEST(UploadEnergyEstimateTest, ExtrapolatesByTheByteWithTheSpreadSeen) {
   EXPECT_EQ(sample.duration_us, 10);
   EXPECT_EQ(sample.sigma_uj, 707);  // sqrt(2) uJ a byte
   EXPECT_EQ(sample.coverage, 0);
+}
+
+TEST(UploadEnergyEstimateTest, ExtrapolatesWhatIsBesideBesideIt) {
+  UploadEnergyEstimate estimate;
+  EnergySample upload = Sample(Phase::kUpload, 1000, 10, 100);
+  upload.beside.push_back(Sample(Phase::kUpload, 5000, 10, 100));
+  upload.beside[0].source = "radio";
+  estimate.Learn(upload);
+  estimate.Learn(upload);
+  const EnergySample twice = estimate.Estimate(200);
+  EXPECT_EQ(twice.energy_uj, 2000);
+  ASSERT_THAT(twice.beside, SizeIs(1));
+  EXPECT_EQ(twice.beside[0].source, "radio");
+  EXPECT_EQ(twice.beside[0].energy_uj, 10'000);
+  EXPECT_EQ(twice.beside[0].quality, EnergyQuality::kEstimated);
 }
 
 TEST(UploadEnergyEstimateTest, KeepsThatASimulatedMeterIsSimulated) {
