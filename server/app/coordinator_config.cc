@@ -40,7 +40,8 @@ void AddPlaceFlags(CLI::App& app, CoordinatorConfig* config) {
 
 void AddLimitFlags(CLI::App& app, CoordinatorConfig* config) {
   app.add_option("--inflight-bytes", config->inflight_bytes,
-                 "Memory for uploads in flight; beyond it streams wait")
+                 "Memory for uploads in flight; beyond it streams wait and small updates go "
+                 "to files")
       ->transform(CLI::AsSizeValue(false))
       ->default_str("64MiB");
   app.add_option("--spool-bytes", config->spool_bytes,

@@ -80,7 +80,9 @@ std::vector<std::string> CodecNames() {
 class Daemon {
  public:
   Daemon(CoordinatorConfig config, const Plugins& plugins)
-      : config_(std::move(config)), plugins_(plugins), budget_(config_.inflight_bytes) {}
+      : config_(std::move(config)),
+        plugins_(plugins),
+        budget_(config_.inflight_bytes - HeldUpdateBytes()) {}
 
   ~Daemon() { Stop(); }
 
@@ -127,6 +129,10 @@ class Daemon {
     return {};
   }
 
+  // Of the memory for uploads in flight: one half for chunks of streams, one for small updates that
+  // came whole, so that neither can starve the other.
+  uint64_t HeldUpdateBytes() const { return config_.inflight_bytes / 2; }
+
   StartError OpenData() {
     const std::string& dir = config_.data_dir;
     if (const absl::Status made = EnsureDir(dir, 0700); !made.ok()) return {made, kError};
@@ -137,7 +143,9 @@ class Daemon {
     auto blobs = OpenDirBlobStore(dir + "/blobs");
     if (!blobs.ok()) return {blobs.status(), StoreCode(blobs.status())};
     blobs_ = *std::move(blobs);
-    auto spool = OpenSpool({.dir = dir + "/spool", .max_bytes = config_.spool_bytes});
+    auto spool = OpenSpool({.dir = dir + "/spool",
+                            .max_bytes = config_.spool_bytes,
+                            .max_memory_bytes = HeldUpdateBytes()});
     if (!spool.ok()) return {spool.status(), StoreCode(spool.status())};
     spool_ = *std::move(spool);
     auto key = PopulationKey(dir);

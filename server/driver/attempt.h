@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -27,7 +28,8 @@ using ReplyDone = absl::AnyInvocable<void(absl::StatusOr<ReportReply>)>;
 // A report past the intake's checks, on its way through the round.
 struct IncomingReport {
   AssignmentName name;
-  Report report;  // without inline bytes
+  Report report;                              // without inline bytes
+  std::shared_ptr<const SpooledUpdate> held;  // null: the spool has it in a file
   double clip_factor = 1;
   absl::Status verdict;  // not OK: the work is of no use, for this reason
   ReplyDone done;
@@ -37,6 +39,7 @@ struct AcceptedReport {
   Report report;
   double clip_factor = 1;
   bool durable = false;
+  std::shared_ptr<const SpooledUpdate> held;  // until it is on its way to the sum
 };
 
 struct Attempt {
@@ -53,13 +56,17 @@ struct Attempt {
   std::vector<double> inclusion;
   // By index; none of an evaluation. Then in `facts`.
   std::vector<ChosenCodec> uploads;
+  std::map<std::string, uint32_t> codecs;  // of `facts`: how many assignments have each
   // Of a replayed attempt: this program cannot read what its clients will send.
   absl::Status unknown_codec;
   std::string selector_state;  // after the selection
   // ---- reports
   std::optional<IncomingReport> incoming;               // of the event being stepped
   std::vector<std::optional<AcceptedReport>> accepted;  // by index
+  uint32_t durable = 0;                                 // of them
   std::multimap<uint32_t, ReplyDone> repeats;           // of reports that are not durable yet
+  // Accepted before a restart that lost the bytes: their clients are asked for them again.
+  std::set<uint32_t> sent_again;
   RoundMetrics wasted;
   uint32_t late = 0;
   std::string last_failure;  // what a client said, fit for a terminal

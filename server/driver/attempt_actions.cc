@@ -185,6 +185,7 @@ void JobDriver::MakeFacts(const std::vector<std::string>& clients, int64_t deadl
   }
   facts->clients = clients;
   facts->uploads = std::move(attempt_->uploads);
+  for (const ChosenCodec& upload : facts->uploads) ++attempt_->codecs[upload.codec->text];
   facts->deadline_ms = deadline_ms;
   attempt_->facts = std::move(facts);
   attempt_->accepted.resize(clients.size());

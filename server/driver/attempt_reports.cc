@@ -95,8 +95,8 @@ void JobDriver::Do(const AcceptReport& action) {
   const uint32_t index = action.assignment;
   ++attempt_->unsettled;
   ReportAccepted record{key, index, incoming.report, incoming.clip_factor, NowMs()};
-  attempt_->accepted[index] =
-      AcceptedReport{std::move(incoming.report), incoming.clip_factor, false};
+  attempt_->accepted[index] = AcceptedReport{std::move(incoming.report), incoming.clip_factor,
+                                             false, std::move(incoming.held)};
   context_->deps.store->Write({AppendLog{std::move(record)}}, [weak = weak_from_this(), key, index,
                                                                done = std::move(incoming.done)](
                                                                   absl::Status written) mutable {
@@ -121,10 +121,12 @@ void JobDriver::Do(const AcceptReport& action) {
 void JobDriver::OnAccepted(uint32_t index) {
   AcceptedReport& accepted = *attempt_->accepted[index];
   accepted.durable = true;
+  ++attempt_->durable;
   context_->board->SetSlot(attempt_->key(), index, SlotState::kReported, "",
                            accepted.report.update.sha256);
   AnswerRepeats(index, Accepted());
-  if (!attempt_->key().evaluation) NoteParticipation(index);
+  const bool noted = attempt_->sent_again.contains(index);
+  if (!attempt_->key().evaluation && !noted) NoteParticipation(index);
   context_->pool->Finish(setup_->id, attempt_->facts->clients[index]);
   --attempt_->unsettled;
   Publish();
@@ -255,14 +257,15 @@ void JobDriver::Fold(uint32_t index) {
     attempt_->folds = std::make_shared<FoldQueue>(context_->options.fold_threads);
   }
   ++attempt_->unsettled;
-  const AcceptedReport& accepted = *attempt_->accepted[index];
+  AcceptedReport& accepted = *attempt_->accepted[index];
   const Resource& update = accepted.report.update;
   FoldEntry entry{MakeAssignmentId(attempt_->key(), index),
                   update.sha256,
                   update.size,
                   accepted.report.weight,
                   accepted.clip_factor,
-                  attempt_->facts->uploads[index].codec};
+                  attempt_->facts->uploads[index].codec,
+                  std::move(accepted.held)};
   if (attempt_->folds->Push(std::move(entry))) {
     PostFold(attempt_->key(), attempt_->aggregator, attempt_->folds);
   }
@@ -272,14 +275,16 @@ void JobDriver::PostFold(const RoundKey& key, std::shared_ptr<Aggregator> aggreg
                          std::shared_ptr<FoldQueue> folds) {
   context_->work->Post([weak = weak_from_this(), key, setup = setup_, spool = context_->deps.spool,
                         aggregator = std::move(aggregator), folds = std::move(folds)]() mutable {
-    const std::vector<FoldEntry> updates = folds->Take();
+    std::vector<FoldEntry> updates = folds->Take();
     const absl::Status folded = FoldUpdates(*setup, spool, updates, aggregator.get());
+    const size_t count = updates.size();
+    updates.clear();
     const auto self = weak.lock();
     if (self == nullptr) return;
     // Behind other work: a pass that waits finds more to fold.
     if (folded.ok() && folds->Passed()) self->PostFold(key, aggregator, std::move(folds));
     aggregator.reset();
-    self->PostSelf([key, count = updates.size(), folded](JobDriver& driver) {
+    self->PostSelf([key, count, folded](JobDriver& driver) {
       if (driver.InAttempt(key)) driver.OnFolded(count, folded);
     });
   });

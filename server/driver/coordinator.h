@@ -99,7 +99,8 @@ class Coordinator {
   };
   virtual absl::StatusOr<UploadStart> StartUpload(const Principal& who, Report report,
                                                   uint64_t offset) = 0;
-  // Reports without an update, or with one inline.
+  // Reports without an update, or with one inline, whose hash is checked here. The caller's thread
+  // writes the update to a file when the spool has no memory for it.
   virtual void SubmitReport(const Principal& who, Report report,
                             absl::AnyInvocable<void(absl::StatusOr<ReportReply>)> done) = 0;
 

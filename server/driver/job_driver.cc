@@ -236,19 +236,13 @@ RoundSummary JobDriver::CurrentSummary() const {
   summary.phase = RoundPhaseName(attempt_->round.phase());
   summary.assigned = static_cast<uint32_t>(attempt_->round.clients().size());
   // Persist before send: nobody sees a report that a restart would not know.
-  summary.reported = static_cast<uint32_t>(
-      std::count_if(attempt_->accepted.begin(), attempt_->accepted.end(),
-                    [](const auto& report) { return report && report->durable; }));
+  summary.reported = attempt_->durable;
   summary.failed = attempt_->round.failed();
   summary.late = attempt_->late;
   summary.reason = attempt_->abandoned_because;
   summary.model = last_;
   summary.started_ms = attempt_->began_ms;
-  if (attempt_->facts != nullptr) {
-    for (const ChosenCodec& upload : attempt_->facts->uploads) {
-      ++summary.codecs[upload.codec->text];
-    }
-  }
+  summary.codecs = attempt_->codecs;
   return summary;
 }
 

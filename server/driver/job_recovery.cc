@@ -68,6 +68,11 @@ absl::Status JobDriver::LoadState() {
   for (const LogRecord& record : log) {
     std::visit([this](const auto& kind) { Replay(kind); }, record);
   }
+  if (attempt_ != nullptr && !attempt_->sent_again.empty()) {
+    LogWarning("accepted updates are gone; their clients will send them again",
+               {{"attempt", attempt_->key().ToString()},
+                {"updates", absl::StrCat(attempt_->sent_again.size())}});
+  }
   models_.insert(models_.end(), models.begin(), models.end());
   models_ = ModelsToKeep(models_, setup_->spec.retention, best_.version);
   ReferToBlobs();
@@ -188,13 +193,11 @@ void JobDriver::ReplayUploads(const ClientsAssigned& record) {
 void JobDriver::Replay(const ReportAccepted& record) {
   if (!InAttempt(record.key) || record.index >= attempt_->accepted.size()) return;
   if (!record.key.evaluation) {
-    // Spooled bytes are not synced. Without them the report is as good as never made: its client
-    // still has the update and hears that it is wanted.
+    // Bytes were in memory, or in a file that is not synced. Without them the report is as good as
+    // never made: its client still has the update and hears that it is wanted.
     const std::string id = MakeAssignmentId(record.key, record.index);
-    const auto update = context_->deps.spool->Read(id, record.report.update.sha256);
-    if (!update.ok()) {
-      LogWarning("an accepted update is gone; its client will send it again",
-                 {{"assignment", id}, {"error", StatusText(update.status())}});
+    if (!context_->deps.spool->Read(id, record.report.update.sha256).ok()) {
+      attempt_->sent_again.insert(record.index);
       return;
     }
   }
@@ -203,6 +206,7 @@ void JobDriver::Replay(const ReportAccepted& record) {
                     BlobRef{record.report.update.sha256, record.report.update.size}});
   if (attempt_->round.slot(record.index) != Round::Slot::kReported) return;
   attempt_->accepted[record.index] = AcceptedReport{record.report, record.clip_factor, true};
+  ++attempt_->durable;
 }
 
 void JobDriver::Replay(const ReportRefused& record) {

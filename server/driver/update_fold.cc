@@ -11,16 +11,19 @@ namespace fedwatt {
 namespace {
 
 struct OpenUpdate {
-  std::unique_ptr<SpooledUpdate> file;
+  std::shared_ptr<const SpooledUpdate> bytes;
   std::unique_ptr<SpooledUpdateView> view;
 };
 
 absl::StatusOr<OpenUpdate> Open(const JobSetup& setup, Spool* spool, const FoldEntry& entry) {
   OpenUpdate open;
-  FW_ASSIGN_OR_RETURN(open.file, spool->Read(entry.assignment_id, entry.sha256));
-  FW_ASSIGN_OR_RETURN(
-      open.view, SpooledUpdateView::Create(&setup, entry.codec.get(), open.file.get(), entry.weight,
-                                           entry.clip_factor));
+  open.bytes = entry.held;
+  if (open.bytes == nullptr) {
+    FW_ASSIGN_OR_RETURN(open.bytes, spool->Read(entry.assignment_id, entry.sha256));
+  }
+  FW_ASSIGN_OR_RETURN(open.view,
+                      SpooledUpdateView::Create(&setup, entry.codec.get(), open.bytes.get(),
+                                                entry.weight, entry.clip_factor));
   return open;
 }
 

@@ -19,7 +19,7 @@ namespace fedwatt {
 
 struct JobSetup;
 
-// An accepted update in the spool.
+// An accepted update.
 struct FoldEntry {
   std::string assignment_id;
   Digest sha256{};
@@ -27,6 +27,7 @@ struct FoldEntry {
   uint64_t weight = 0;
   double clip_factor = 1;
   std::shared_ptr<const UploadCodec> codec;
+  std::shared_ptr<const SpooledUpdate> held;  // null: the spool has it in a file
 };
 
 // One pass. OK when all are folded; else the first update's error, with its assignment, and the sum

@@ -69,6 +69,14 @@ ReportReply OfRecord(const AssignmentRecord& record) {
                record.reason.empty() ? "late: the attempt is over" : record.reason);
 }
 
+absl::Status CheckHash(const Report& report, const SpooledUpdate& update) {
+  const Digest found = Sha256Of(update.bytes());
+  if (found == report.update.sha256) return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat("the update of ", report.assignment_id, " has SHA-256 ",
+                                          DigestHex(found), " and was declared as ",
+                                          DigestHex(report.update.sha256), "; send it again"));
+}
+
 }  // namespace
 
 std::string PseudonymOf(const DriverContext& context, const Principal& who,
@@ -99,7 +107,7 @@ class UpdateIntake::Session final : public UploadSession {
     context_->work->Post([context = context_, owned = std::move(owned_),
                           report = std::move(report_), upload = std::move(upload_),
                           done = Guarded(std::move(done))]() mutable {
-      Check(*context, owned, std::move(report), upload.get(), std::move(done));
+      Check(*context, owned, std::move(report), {nullptr, std::move(upload)}, std::move(done));
     });
   }
 
@@ -160,28 +168,39 @@ void UpdateIntake::SubmitReport(const Principal& who, Report report, ReplyDone d
   }
   if (auto known = Known(*owned, report)) return done(*std::move(known));
   if (report.status != ReportStatus::kOk) {
-    return HandOver(*owned, std::move(report), 1.0, std::move(done));
+    return HandOver(*owned, std::move(report), nullptr, 1.0, std::move(done));
   }
   const SlotView& slot = *owned->slot;
   if (absl::Status checked = CheckReport(*slot.facts, slot.index, report); !checked.ok()) {
-    return HandOver(*owned, std::move(report), std::move(checked), std::move(done));
+    return HandOver(*owned, std::move(report), nullptr, std::move(checked), std::move(done));
   }
   if (owned->name.key.evaluation) {
-    return HandOver(*owned, std::move(report), 1.0, std::move(done));
+    return HandOver(*owned, std::move(report), nullptr, 1.0, std::move(done));
   }
-  if (report.update.inline_data.size() != report.update.size) {
+  const Resource& update = report.update;
+  if (update.inline_data.size() != update.size) {
     return done(absl::InvalidArgumentError(
-        absl::StrCat("the report carries ", report.update.inline_data.size(), " of ",
-                     report.update.size, " bytes; upload what does not fit inline")));
+        absl::StrCat("the report carries ", update.inline_data.size(), " of ", update.size,
+                     " bytes; upload what does not fit inline")));
   }
-  context_->work->Post([this, context = context_, owned = *std::move(owned),
-                        report = std::move(report), done = std::move(done)]() mutable {
-    auto upload = OpenSpool(report, 0);
-    if (!upload.ok()) return done(upload.status());
-    const absl::Status appended = (*upload)->Append(0, AsBytes(report.update.inline_data));
-    if (!appended.ok()) return done(appended);
-    Check(*context, owned, std::move(report), upload->get(), std::move(done));
+  // Here, not on the queue: what waits there is within the spool's bounds already.
+  auto arrived = TakeInline(&report);
+  if (!arrived.ok()) return done(arrived.status());
+  context_->work->Post([context = context_, owned = *std::move(owned), report = std::move(report),
+                        arrived = *std::move(arrived), done = std::move(done)]() mutable {
+    Check(*context, owned, std::move(report), std::move(arrived), std::move(done));
   });
+}
+
+absl::StatusOr<UpdateIntake::Arrived> UpdateIntake::TakeInline(Report* report) const {
+  std::string bytes = std::move(report->update.inline_data);
+  report->update.inline_data.clear();
+  Arrived arrived;
+  arrived.held = context_->deps.spool->Hold(&bytes);
+  if (arrived.held != nullptr) return arrived;
+  FW_ASSIGN_OR_RETURN(arrived.upload, OpenSpool(*report, 0));
+  FW_RETURN_IF_ERROR(arrived.upload->Append(0, AsBytes(bytes)));
+  return arrived;
 }
 
 absl::StatusOr<std::unique_ptr<SpoolUpload>> UpdateIntake::OpenSpool(const Report& report,
@@ -226,6 +245,10 @@ absl::StatusOr<Coordinator::UploadStart> UpdateIntake::StartUpload(const Princip
     FW_ASSIGN_OR_RETURN(start.refused, RefuseNow(*owned, std::move(report), verdict));
     return start;
   }
+  if (slot.state == SlotState::kVerifying && offset == 0) {
+    // Starting afresh would take the file away from under the check.
+    return absl::AbortedError("this update is being checked; ask again");
+  }
   FW_ASSIGN_OR_RETURN(std::unique_ptr<SpoolUpload> upload, OpenSpool(report, offset));
   start.session =
       std::make_unique<Session>(context_, *std::move(owned), std::move(report), std::move(upload));
@@ -239,7 +262,7 @@ absl::StatusOr<ReportReply> UpdateIntake::RefuseNow(const Owned& owned, Report r
   FW_RETURN_IF_ERROR(WriteAndWait(
       context_->deps.store, {AppendLog{ReportRefused{owned.name.key, owned.name.index, true, reason,
                                                      report, context_->deps.clock->NowMs()}}}));
-  HandOver(owned, std::move(report), verdict, [](const absl::StatusOr<ReportReply>&) {});
+  HandOver(owned, std::move(report), nullptr, verdict, [](const absl::StatusOr<ReportReply>&) {});
   return Reply(false, Outcome::kRefused, reason);
 }
 
@@ -297,34 +320,41 @@ void UpdateIntake::Book(const Owned& owned, Report report, bool failed, ReportRe
 }
 
 void UpdateIntake::Check(const DriverContext& context, const Owned& owned, Report report,
-                         SpoolUpload* upload, ReplyDone done) {
+                         Arrived arrived, ReplyDone done) {
   if (!context.board->BeginVerifying(owned.name, report.update.sha256)) {
     return done(absl::AbortedError("another report of this assignment came first; ask again"));
   }
   const auto validate = [&]() -> absl::StatusOr<double> {
-    FW_ASSIGN_OR_RETURN(const std::unique_ptr<SpooledUpdate> update,
-                        context.deps.spool->Read(report.assignment_id, report.update.sha256));
+    std::shared_ptr<const SpooledUpdate> update = arrived.held;
+    if (update == nullptr) {
+      FW_ASSIGN_OR_RETURN(update,
+                          context.deps.spool->Read(report.assignment_id, report.update.sha256));
+    }
     const AttemptFacts& facts = *owned.slot->facts;
     return ValidateUpdate(*facts.setup, *facts.uploads[owned.name.index].codec, *update);
   };
-  absl::Status arrived = upload->Finish();
-  absl::StatusOr<double> clip_factor = arrived.ok() ? validate() : arrived;
-  const bool content_is_bad = arrived.ok() && absl::IsInvalidArgument(clip_factor.status());
+  const absl::Status whole =
+      arrived.held != nullptr ? CheckHash(report, *arrived.held) : arrived.upload->Finish();
+  absl::StatusOr<double> clip_factor = whole.ok() ? validate() : whole;
+  const bool content_is_bad = whole.ok() && absl::IsInvalidArgument(clip_factor.status());
   if (!clip_factor.ok() && !content_is_bad) {
     // Of the transport or the disk, not of the client's work: it may send the same again.
     context.board->StopVerifying(owned.name);
     return done(clip_factor.status());
   }
-  HandOver(owned, std::move(report), std::move(clip_factor), std::move(done));
+  HandOver(owned, std::move(report), std::move(arrived.held), std::move(clip_factor),
+           std::move(done));
 }
 
-void UpdateIntake::HandOver(const Owned& owned, Report report, absl::StatusOr<double> clip_factor,
-                            ReplyDone done) {
+void UpdateIntake::HandOver(const Owned& owned, Report report,
+                            std::shared_ptr<const SpooledUpdate> held,
+                            absl::StatusOr<double> clip_factor, ReplyDone done) {
   IncomingReport incoming;
   incoming.name = owned.name;
   incoming.report = std::move(report);
   incoming.report.update.inline_data.clear();
   incoming.report.metrics = UsableMetrics(incoming.report.metrics);
+  incoming.held = std::move(held);
   incoming.verdict = clip_factor.status();
   incoming.clip_factor = clip_factor.value_or(1.0);
   incoming.done = std::move(done);

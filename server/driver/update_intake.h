@@ -55,11 +55,18 @@ class UpdateIntake {
   absl::StatusOr<std::unique_ptr<SpoolUpload>> OpenSpool(const Report& report,
                                                          uint64_t offset) const;
 
-  // On the work queue, once the spool holds all bytes: verify, validate, hand over.
+  // An update of which all bytes are there: in memory, or as an upload that is to be finished.
+  struct Arrived {
+    std::shared_ptr<const SpooledUpdate> held;
+    std::unique_ptr<SpoolUpload> upload;
+  };
+  absl::StatusOr<Arrived> TakeInline(Report* report) const;
+
+  // On the work queue: verify, validate, hand over.
   static void Check(const DriverContext& context, const Owned& owned, Report report,
-                    SpoolUpload* upload, ReplyDone done);
-  static void HandOver(const Owned& owned, Report report, absl::StatusOr<double> clip_factor,
-                       ReplyDone done);
+                    Arrived arrived, ReplyDone done);
+  static void HandOver(const Owned& owned, Report report, std::shared_ptr<const SpooledUpdate> held,
+                       absl::StatusOr<double> clip_factor, ReplyDone done);
 
   const DriverContext* const context_;
   const FindDriver find_driver_;

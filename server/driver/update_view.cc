@@ -39,9 +39,14 @@ absl::StatusOr<std::unique_ptr<SpooledUpdateView>> SpooledUpdateView::Create(
                      " coordinates of this job and ", buffers, " bytes of buffers take ",
                      coordinates * sizeof(float) + buffers));
   }
-  view->encoded_ = std::make_unique_for_overwrite<uint8_t[]>(view->encoded_bytes_);
-  const std::span<uint8_t> encoded(view->encoded_.get(), view->encoded_bytes_);
-  FW_RETURN_IF_ERROR(update->ReadAt(0, encoded));
+  std::span<const uint8_t> encoded =
+      update->bytes().first(std::min<size_t>(update->bytes().size(), view->encoded_bytes_));
+  if (update->bytes().empty()) {
+    view->encoded_ = std::make_unique_for_overwrite<uint8_t[]>(view->encoded_bytes_);
+    const std::span<uint8_t> copy(view->encoded_.get(), view->encoded_bytes_);
+    FW_RETURN_IF_ERROR(update->ReadAt(0, copy));
+    encoded = copy;
+  }
   FW_ASSIGN_OR_RETURN(view->decoder_, codec->codec->Open(encoded, coordinates));
   return view;
 }

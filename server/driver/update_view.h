@@ -10,9 +10,9 @@
 #include "server/driver/job_setup.h"
 #include "server/store/spool.h"
 
-// A spooled update as coordinates. Memory: a plain float32 encoding is read from the file piece by
+// A spooled update as coordinates. Memory: a plain float32 encoding is read from its file piece by
 // piece; a compressed one is small and held whole, since rotations and entropy coding reach across
-// its blocks.
+// its blocks. An update that the spool has in memory is read there.
 namespace fedwatt {
 
 // Used by one thread. `setup`, `codec` and `update` must outlive it.
@@ -52,8 +52,8 @@ class SpooledUpdateView final : public UpdateView {
   const uint64_t weight_;
   const double clip_factor_;
   uint64_t encoded_bytes_ = 0;
-  std::unique_ptr<uint8_t[]> encoded_;  // null: plain
-  std::unique_ptr<Decoder> decoder_;    // of encoded_
+  std::unique_ptr<uint8_t[]> encoded_;  // null: plain, or in memory already
+  std::unique_ptr<Decoder> decoder_;    // null: plain
 };
 
 }  // namespace fedwatt

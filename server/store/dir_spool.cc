@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "common/base/bounds.h"
+#include "common/base/bytes.h"
 #include "common/base/status_macros.h"
 #include "server/store/spool.h"
 #include "server/store/spool_file.h"
@@ -20,7 +22,7 @@ namespace {
 using SpoolFilePtr = std::shared_ptr<SpoolFile>;
 
 constexpr char kEnding[] = ".upload";
-constexpr uint64_t kMaxSpareBytes = 256 << 20;  // a thousand of the largest
+constexpr uint64_t kMaxSpareBytes = 256 << 20;  // of all of them
 
 // Which uploads there are, and the bytes that they reserve. Uploads may outlive the spool.
 //
@@ -103,7 +105,7 @@ class Index {
   }
 
   std::string NextPath(uint64_t size) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    if (size > bounds::kMaxInlineBytes || spares_.empty()) {
+    if (size > kMaxSpareFileBytes || spares_.empty()) {
       return absl::StrCat(dir_, "/", next_number_++, kEnding);
     }
     std::string path = std::move(spares_.back().path);
@@ -147,9 +149,54 @@ class Upload final : public SpoolUpload {
   const uint64_t stream_;
 };
 
+// Memory for updates that came whole.
+class HeldBytes {
+ public:
+  explicit HeldBytes(uint64_t max) : max_(max) {}
+
+  bool TryReserve(uint64_t bytes) {
+    uint64_t now = held_.load();
+    do {
+      if (bytes > max_ || now > max_ - bytes) return false;
+    } while (!held_.compare_exchange_weak(now, now + bytes));
+    return true;
+  }
+  void Release(uint64_t bytes) { held_.fetch_sub(bytes); }
+  uint64_t held() const { return held_.load(); }
+
+ private:
+  const uint64_t max_;
+  std::atomic<uint64_t> held_{0};
+};
+
+class HeldUpdate final : public SpooledUpdate {
+ public:
+  // `memory` has the size of `data` reserved.
+  HeldUpdate(std::shared_ptr<HeldBytes> memory, std::string data)
+      : memory_(std::move(memory)), data_(std::move(data)) {}
+  ~HeldUpdate() override { memory_->Release(data_.size()); }
+
+  uint64_t size() const override { return data_.size(); }
+  std::span<const uint8_t> bytes() const override { return AsBytes(data_); }
+
+  absl::Status ReadAt(uint64_t offset, std::span<uint8_t> out) const override {
+    if (offset > data_.size() || out.size() > data_.size() - offset) {
+      return absl::OutOfRangeError(absl::StrCat("cannot read ", out.size(), " bytes at ", offset,
+                                                " of an update of ", data_.size()));
+    }
+    std::copy_n(data_.begin() + static_cast<ptrdiff_t>(offset), out.size(), out.begin());
+    return absl::OkStatus();
+  }
+
+ private:
+  const std::shared_ptr<HeldBytes> memory_;
+  const std::string data_;
+};
+
 class DirSpool final : public Spool {
  public:
-  explicit DirSpool(std::shared_ptr<Index> index) : index_(std::move(index)) {}
+  DirSpool(std::shared_ptr<Index> index, uint64_t max_memory_bytes)
+      : index_(std::move(index)), memory_(std::make_shared<HeldBytes>(max_memory_bytes)) {}
 
   absl::StatusOr<std::unique_ptr<SpoolUpload>> Open(const std::string& assignment_id,
                                                     const Digest& sha256, uint64_t size) override {
@@ -164,6 +211,11 @@ class DirSpool final : public Spool {
     }
     FW_ASSIGN_OR_RETURN(SpoolFilePtr file, index_->Open({assignment_id, sha256, size}));
     return std::unique_ptr<SpoolUpload>(std::make_unique<Upload>(index_, std::move(file)));
+  }
+
+  std::unique_ptr<SpooledUpdate> Hold(std::string* bytes) override {
+    if (!memory_->TryReserve(bytes->size())) return nullptr;
+    return std::make_unique<HeldUpdate>(memory_, std::move(*bytes));
   }
 
   uint64_t Offset(const std::string& assignment_id, const Digest& sha256) const override {
@@ -189,9 +241,11 @@ class DirSpool final : public Spool {
   void Sweep(const std::function<bool(const std::string&)>& keep) override { index_->Sweep(keep); }
 
   uint64_t bytes_reserved() const override { return index_->reserved(); }
+  uint64_t bytes_in_memory() const override { return memory_->held(); }
 
  private:
   const std::shared_ptr<Index> index_;
+  const std::shared_ptr<HeldBytes> memory_;
 };
 
 // What earlier processes left. `next_number` becomes greater than the number of every file.
@@ -228,7 +282,8 @@ absl::StatusOr<std::unique_ptr<Spool>> OpenSpool(const SpoolOptions& options) {
   }
   auto index = std::make_shared<Index>(options.dir, max_bytes, next_number);
   for (const SpoolFilePtr& file : found) index->Add(file);
-  return std::unique_ptr<Spool>(std::make_unique<DirSpool>(std::move(index)));
+  return std::unique_ptr<Spool>(
+      std::make_unique<DirSpool>(std::move(index), options.max_memory_bytes));
 }
 
 }  // namespace fedwatt

@@ -28,9 +28,7 @@ void MemoryStore::Write(std::vector<StoreWrite> batch,
 
 absl::Status MemoryStore::ApplyBatch(const std::vector<StoreWrite>& batch, State& state) {
   if (state.fault) FW_RETURN_IF_ERROR(state.fault(batch));
-  FW_RETURN_IF_ERROR(CheckBatch(batch, state.tables));
-  for (const StoreWrite& write : batch) FW_RETURN_IF_ERROR(Apply(write, state.tables));
-  return absl::OkStatus();
+  return Apply(batch, state.tables);
 }
 
 void MemoryStore::Sync(const std::shared_ptr<State>& state) {

@@ -170,6 +170,36 @@ absl::Status OnRecord(const JobScope& scope, const RoundCommitted& record, Table
   return tables.CompactLog(scope);
 }
 
+using Scopes = std::map<std::string, JobScope>;  // by job
+
+// The jobs of a batch that can be applied.
+absl::StatusOr<Scopes> CheckBatch(const std::vector<StoreWrite>& batch, Tables& tables) {
+  Scopes known;
+  for (const StoreWrite& write : batch) {
+    const PutJob* put = std::get_if<PutJob>(&write);
+    const std::string job = put ? put->job.id : JobOf(std::get<AppendLog>(write).record);
+    if (!known.contains(job)) {
+      FW_ASSIGN_OR_RETURN(const std::optional<JobScope> scope, tables.FindJob(job));
+      if (scope) known[job] = *scope;
+    }
+    if (put == nullptr) {
+      if (!known.contains(job)) {
+        return absl::NotFoundError(
+            absl::StrCat("the store has no job \"", job, "\"; put the job before its records"));
+      }
+      continue;
+    }
+    const JobScope wanted{put->job.spec.tenant, put->job.spec.population, job};
+    const JobScope& scope = known.try_emplace(job, wanted).first->second;
+    if (scope.tenant != wanted.tenant || scope.population != wanted.population) {
+      return absl::AlreadyExistsError(absl::StrCat("job id \"", job, "\" is taken in tenant \"",
+                                                   scope.tenant, "\", population \"",
+                                                   scope.population, "\"; choose another"));
+    }
+  }
+  return known;
+}
+
 }  // namespace
 
 std::optional<std::pair<RoundKey, uint32_t>> ParseAssignmentId(const std::string& id) {
@@ -194,39 +224,19 @@ std::optional<std::pair<RoundKey, uint32_t>> ParseAssignmentId(const std::string
   return std::make_pair(std::move(key), index);
 }
 
-absl::Status CheckBatch(const std::vector<StoreWrite>& batch, Tables& tables) {
-  std::map<std::string, JobScope> known;
+absl::Status Apply(const std::vector<StoreWrite>& batch, Tables& tables) {
+  FW_ASSIGN_OR_RETURN(const Scopes scopes, CheckBatch(batch, tables));
   for (const StoreWrite& write : batch) {
-    const PutJob* put = std::get_if<PutJob>(&write);
-    const std::string job = put ? put->job.id : JobOf(std::get<AppendLog>(write).record);
-    if (!known.contains(job)) {
-      FW_ASSIGN_OR_RETURN(const std::optional<JobScope> scope, tables.FindJob(job));
-      if (scope) known[job] = *scope;
-    }
-    if (put == nullptr) {
-      if (!known.contains(job)) {
-        return absl::NotFoundError(
-            absl::StrCat("the store has no job \"", job, "\"; put the job before its records"));
-      }
+    if (const PutJob* put = std::get_if<PutJob>(&write)) {
+      FW_RETURN_IF_ERROR(tables.PutJob(put->job));
       continue;
     }
-    const JobScope wanted{put->job.spec.tenant, put->job.spec.population, job};
-    const JobScope& scope = known.try_emplace(job, wanted).first->second;
-    if (scope.tenant != wanted.tenant || scope.population != wanted.population) {
-      return absl::AlreadyExistsError(absl::StrCat("job id \"", job, "\" is taken in tenant \"",
-                                                   scope.tenant, "\", population \"",
-                                                   scope.population, "\"; choose another"));
-    }
+    const LogRecord& record = std::get<AppendLog>(write).record;
+    const JobScope& scope = scopes.at(JobOf(record));
+    FW_RETURN_IF_ERROR(
+        std::visit([&](const auto& kind) { return OnRecord(scope, kind, tables); }, record));
   }
   return absl::OkStatus();
-}
-
-absl::Status Apply(const StoreWrite& write, Tables& tables) {
-  if (const PutJob* put = std::get_if<PutJob>(&write)) return tables.PutJob(put->job);
-  const LogRecord& record = std::get<AppendLog>(write).record;
-  FW_ASSIGN_OR_RETURN(const std::optional<JobScope> scope, tables.FindJob(JobOf(record)));
-  if (!scope) return absl::NotFoundError(absl::StrCat("no job \"", JobOf(record), "\""));
-  return std::visit([&](const auto& kind) { return OnRecord(*scope, kind, tables); }, record);
 }
 
 absl::Status Prune(const RetentionDays& days, int64_t now_ms, Tables& tables) {

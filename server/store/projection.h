@@ -2,8 +2,6 @@
 
 // What follows from a write: the one place that says how assignments, energy, history, rounds and
 // models change with a record. Stateless; internal to server/store.
-//
-//   CheckBatch(batch, tables) before anything is applied, then Apply for each write in order.
 
 #include <cstdint>
 #include <optional>
@@ -20,10 +18,8 @@ namespace fedwatt {
 // The key of an assignment id (the inverse of MakeAssignmentId); nothing if it is none.
 std::optional<std::pair<RoundKey, uint32_t>> ParseAssignmentId(const std::string& id);
 
-// NOT_FOUND: a record of a job that neither the store nor an earlier write of the batch has.
-// ALREADY_EXISTS: the job's id is taken in another tenant or population.
-absl::Status CheckBatch(const std::vector<StoreWrite>& batch, Tables& tables);
-
+// Applies the writes in order:
+//
 //   AttemptBegan      log
 //   ClientsAssigned   log; assignments: assigned
 //   ReportAccepted    log; assigned -> reported; history of the client (training); energy pending
@@ -36,7 +32,11 @@ absl::Status CheckBatch(const std::vector<StoreWrite>& batch, Tables& tables);
 // A report for an assignment that is closed (or unknown) changes neither it nor the log: only its
 // energy is booked, as wasted. At most bounds::kMaxEnergySamples samples of one assignment are
 // booked, each (phase, source) once, by its first figure. Energy enters the totals with its use.
-absl::Status Apply(const StoreWrite& write, Tables& tables);
+//
+// NOT_FOUND: a record of a job that neither the store nor an earlier write of the batch has.
+// ALREADY_EXISTS: the job's id is taken in another tenant or population. Both before anything is
+// applied; other errors leave some of the batch applied.
+absl::Status Apply(const std::vector<StoreWrite>& batch, Tables& tables);
 
 absl::Status Prune(const RetentionDays& days, int64_t now_ms, Tables& tables);
 

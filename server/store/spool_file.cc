@@ -17,12 +17,13 @@
 namespace fedwatt {
 namespace {
 
-// Magic, size, hash, length of the id, id. Little-endian, of fixed length.
-constexpr char kMagic[9] = "FWSPOOL1";
+// Magic, size, hash, bytes there, length of the id, id. Little-endian, of fixed length.
+constexpr char kMagic[9] = "FWSPOOL2";
 constexpr size_t kMagicBytes = 8;
 constexpr size_t kHashOffset = 16;
-constexpr size_t kIdLengthOffset = 48;
-constexpr size_t kIdOffset = 56;
+constexpr size_t kHeldOffset = 48;
+constexpr size_t kIdLengthOffset = 56;
+constexpr size_t kIdOffset = 64;
 constexpr size_t kHeaderBytes = kIdOffset + bounds::kMaxIdLength;
 
 void PutU64(uint64_t value, uint8_t* out) {
@@ -37,11 +38,12 @@ uint64_t GetU64(const uint8_t* in) {
 
 using Header = std::array<uint8_t, kHeaderBytes>;
 
-Header MakeHeader(const SpoolFileId& id) {
+Header MakeHeader(const SpoolFileId& id, uint64_t held) {
   Header header{};
   std::memcpy(header.data(), kMagic, kMagicBytes);
   PutU64(id.size, header.data() + kMagicBytes);
   std::copy(id.sha256.begin(), id.sha256.end(), header.begin() + kHashOffset);
+  PutU64(held, header.data() + kHeldOffset);
   PutU64(id.assignment_id.size(), header.data() + kIdLengthOffset);
   std::copy(id.assignment_id.begin(), id.assignment_id.end(), header.begin() + kIdOffset);
   return header;
@@ -127,8 +129,8 @@ std::unique_ptr<SpoolFile> SpoolFile::Recover(const std::string& path) {
   Header header;
   if (!length.ok() || !reader.ok() || !reader->ReadAt(0, header).ok()) return nullptr;
   const std::optional<SpoolFileId> id = ParseHeader(header);
-  const uint64_t held = *length - kHeaderBytes;
-  if (!id || held > id->size) return nullptr;
+  const uint64_t held = GetU64(header.data() + kHeldOffset);
+  if (!id || held > id->size || held > *length - kHeaderBytes) return nullptr;
   auto file = std::make_unique<SpoolFile>(path, *id);
   MutexLock lock(&file->mutex_);
   file->begun_ = true;
@@ -179,7 +181,12 @@ absl::Status SpoolFile::Write(std::span<const uint8_t> data) {
   if (!writer_) {
     FW_ASSIGN_OR_RETURN(writer_, FileWriter::Open(path_));
   }
-  return writer_->WriteAt(kHeaderBytes + held_.load(), data);
+  const uint64_t held = held_.load();
+  FW_RETURN_IF_ERROR(writer_->WriteAt(kHeaderBytes + held, data));
+  // Killed before this, the piece is sent again.
+  std::array<uint8_t, sizeof(uint64_t)> now_held;
+  PutU64(held + data.size(), now_held.data());
+  return writer_->WriteAt(kHeldOffset, now_held);
 }
 
 // The header with the first piece. Killed half-way it leaves a file without a valid header, or one
@@ -188,10 +195,11 @@ absl::Status SpoolFile::Begin(std::span<const uint8_t> data) {
   absl::StatusOr<FileWriter> file = FileWriter::Open(path_);
   if (absl::IsNotFound(file.status())) file = FileWriter::Create(path_);
   FW_RETURN_IF_ERROR(file.status());
-  if (file->size() > kHeaderBytes + data.size()) {
-    FW_RETURN_IF_ERROR(file->Truncate(kHeaderBytes + data.size()));
+  // Not more of the disk than was declared.
+  if (file->size() > kHeaderBytes + id_.size) {
+    FW_RETURN_IF_ERROR(file->Truncate(kHeaderBytes + id_.size));
   }
-  const Header header = MakeHeader(id_);
+  const Header header = MakeHeader(id_, data.size());
   if (data.size() <= bounds::kMaxInlineBytes) {  // copying costs less than a second call
     std::vector<uint8_t> both;
     both.reserve(header.size() + data.size());
@@ -281,7 +289,7 @@ std::optional<SpareFile> SpoolFile::Drop() {
   held_.store(0);
   writer_.reset();
   const bool read_by_nobody = readers_.use_count() == 1;
-  if (begun_ && read_by_nobody && id_.size <= bounds::kMaxInlineBytes) {
+  if (begun_ && read_by_nobody && id_.size <= kMaxSpareFileBytes) {
     absl::StatusOr<FileWriter> file = FileWriter::Open(path_);
     constexpr std::array<uint8_t, kMagicBytes> kBlank{};
     if (file.ok() && file->WriteAt(0, kBlank).ok()) return SpareFile{path_, file->size()};

@@ -2,12 +2,14 @@
 
 // One upload on disk, and what this process knows of it. Internal to server/store.
 //
-// A file is a header that says what it is for, then the bytes so far, so that a restart resumes at
-// the file's length. Nothing is synced: after a power cut a file may lie, so bytes of an earlier
-// process are hashed again before they are believed.
+// A file is a header that says what it is for and how many bytes are there, then the bytes; a
+// restart resumes at that number. Nothing is synced: after a power cut a file may lie, so bytes of
+// an earlier process are hashed again before they are believed.
 //
-// Small files are used again rather than removed and created: for hundreds of small updates a round
-// that would cost ten times what writing them does. A file in between has a blank header.
+// Files are used again rather than removed and created, up to a bound: pages of the cache and
+// blocks of the disk that are there already need not be found, and what lies behind the bytes so
+// far means nothing. For hundreds of small updates a round, creating and removing would cost ten
+// times what writing them does. A file in between has a blank header.
 
 #include <atomic>
 #include <cstdint>
@@ -48,6 +50,9 @@ struct SpoolFileId {
   uint64_t size = 0;
 };
 
+// Larger files are removed.
+inline constexpr uint64_t kMaxSpareFileBytes = 64 << 20;
+
 // A file without a use.
 struct SpareFile {
   std::string path;
@@ -78,8 +83,8 @@ class SpoolFile {
   // NOT_FOUND unless complete and right. After DATA_LOSS the upload is void: Drop it.
   absl::StatusOr<std::unique_ptr<SpooledUpdate>> Read();
 
-  // Every later call fails. The file is removed, unless it is fit for another upload: small, and
-  // read by nobody.
+  // Every later call fails. The file is removed, unless it is fit for another upload: not too
+  // large, and read by nobody.
   std::optional<SpareFile> Drop();
   bool is_void() const;  // dropped, or found wrong
 

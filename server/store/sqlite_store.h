@@ -26,10 +26,11 @@ struct SqliteStoreOptions {
 
 // The embedded store: one SQLite database in WAL mode, every commit synced.
 //
-// One thread writes. All batches that wait are committed in one transaction, each in a savepoint of
-// its own, so that a batch that cannot be applied takes no other down; then their `done`s run, on
-// that thread: they should only pass the news on. Write blocks while max_queued_batches wait (never
-// when called from a `done`). Destruction commits what is queued. Thread-safe.
+// One thread writes. All batches that wait are committed in one transaction. When one cannot be
+// applied, the transaction is undone and made again with a savepoint for each, so that it takes no
+// other down. Then their `done`s run, on that thread: they should only pass the news on. Write
+// blocks while max_queued_batches wait (never when called from a `done`). Destruction commits what
+// is queued. Thread-safe.
 class SqliteStore final : public Store {
  public:
   // FAILED_PRECONDITION: another process (named by its pid) has the folder open, or a newer program
@@ -53,7 +54,7 @@ class SqliteStore final : public Store {
   absl::Status Prune(const RetentionDays& days, int64_t now_ms);
 
  private:
-  // `apply` may run twice, after everything that it did was undone.
+  // `apply` may run several times, each after everything that it did was undone.
   struct Change {
     std::function<absl::Status(Tables&)> apply;
     absl::AnyInvocable<void(absl::Status)> done;
@@ -67,7 +68,9 @@ class SqliteStore final : public Store {
   absl::Status ApplyAndWait(std::function<absl::Status(Tables&)> apply);
   void WriteLoop();
   void CommitGroup(std::span<Change> group);
+  absl::Status CommitPlain(std::span<Change> group);
   absl::Status CommitTogether(std::span<Change> group);
+  absl::Status CommitOrRollBack(absl::Status status);
 
   template <typename Result>
   absl::StatusOr<Result> Read(const std::function<absl::StatusOr<Result>(Tables&)>& read);

@@ -15,6 +15,16 @@ absl::Status CheckRole(const Principal& who, Role asked) {
       RoleName(who.role), "; use a certificate of the role ", RoleName(asked)));
 }
 
+// As wire::ToProto; a model that travels inline is moved, not copied.
+void MoveToProto(CheckInResponse response, v1::CheckInResponse* out) {
+  std::string model;
+  if (response.assignment) model.swap(response.assignment->model.inline_data);
+  wire::ToProto(response, out);
+  if (!model.empty()) {
+    out->mutable_assignment()->mutable_model()->set_inline_data(std::move(model));
+  }
+}
+
 }  // namespace
 
 grpc::ServerUnaryReactor* CheckInCall::Start(const CallDeps& deps,
@@ -48,7 +58,7 @@ void CheckInCall::Begin(const v1::CheckInRequest& request) {
 }
 
 void CheckInCall::Answer(absl::StatusOr<CheckInResponse> answer) {
-  if (answer.ok()) wire::ToProto(*answer, response_);
+  if (answer.ok()) MoveToProto(*std::move(answer), response_);
   Finish(ToGrpcStatus(answer.status(), context_));
 }
 

@@ -3,6 +3,8 @@
 #include <memory>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "common/base/bounds.h"
 #include "common/base/status_macros.h"
 #include "common/wire/client_wire.h"
 #include "server/driver/grpc_adapter/check_in_call.h"
@@ -11,6 +13,47 @@
 #include "server/driver/grpc_adapter/upload_stream.h"
 
 namespace fedwatt {
+namespace {
+
+class ReportHolder final : public grpc::MessageHolder<v1::ReportRequest, v1::ReportResponse> {
+ public:
+  ReportHolder() {
+    set_request(&request_);
+    set_response(&response_);
+  }
+  void Release() override { delete this; }
+
+ private:
+  v1::ReportRequest request_;
+  v1::ReportResponse response_;
+};
+
+// The report with its update's bytes, which the coordinator compares with their hash.
+absl::StatusOr<Report> TakeReport(v1::ReportRequest* request) {
+  std::string bytes;
+  if (!request->update().inline_data().empty()) {
+    bytes.swap(*request->mutable_update()->mutable_inline_data());
+  }
+  if (bytes.size() > bounds::kMaxInlineBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a report with ", bytes.size(), " bytes of update.inline_data; the limit is ",
+                     bounds::kMaxInlineBytes, ": call Upload to send more"));
+  }
+  FW_ASSIGN_OR_RETURN(Report report, wire::FromProto(*request));
+  report.update.inline_data = std::move(bytes);
+  return report;
+}
+
+}  // namespace
+
+ClientService::ClientService(const CallDeps* deps) : deps_(*deps) {
+  SetMessageAllocatorFor_Report(&report_messages_);
+}
+
+grpc::MessageHolder<v1::ReportRequest, v1::ReportResponse>*
+ClientService::ReportMessages::AllocateMessages() {
+  return new ReportHolder;
+}
 
 grpc::ServerUnaryReactor* ClientService::CheckIn(grpc::CallbackServerContext* context,
                                                  const v1::CheckInRequest* request,
@@ -54,7 +97,7 @@ grpc::ServerReadReactor<v1::UploadRequest>* ClientService::Upload(
 }
 
 grpc::ServerUnaryReactor* ClientService::Report(grpc::CallbackServerContext* context,
-                                                const v1::ReportRequest* request,
+                                                const v1::ReportRequest*,
                                                 v1::ReportResponse* response) {
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
   const auto finish = [reactor, context](const absl::Status& status) {
@@ -63,7 +106,8 @@ grpc::ServerUnaryReactor* ClientService::Report(grpc::CallbackServerContext* con
   };
   const absl::StatusOr<Principal> who = Admit(deps_, *context, RequireDevice, "reporting");
   if (!who.ok()) return finish(who.status());
-  absl::StatusOr<fedwatt::Report> report = wire::FromProto(*request);
+  auto* const messages = static_cast<ReportHolder*>(context->GetRpcAllocatorState());
+  absl::StatusOr<fedwatt::Report> report = TakeReport(messages->request());
   if (!report.ok()) return finish(report.status());
   if (report->update.size > 0 && report->update.inline_data.empty()) {
     return finish(absl::InvalidArgumentError(

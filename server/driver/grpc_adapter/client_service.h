@@ -1,6 +1,7 @@
 #pragma once
 
 #include <grpcpp/support/byte_buffer.h>
+#include <grpcpp/support/message_allocator.h>
 #include <grpcpp/support/server_callback.h>
 
 #include "fedwatt/v1/client_service.grpc.pb.h"
@@ -18,7 +19,7 @@ class ClientService final
                       v1::ClientService::WithCallbackMethod_Report<v1::ClientService::Service>>>>> {
  public:
   // `deps` outlives the service.
-  explicit ClientService(const CallDeps* deps) : deps_(*deps) {}
+  explicit ClientService(const CallDeps* deps);
 
   grpc::ServerUnaryReactor* CheckIn(grpc::CallbackServerContext* context,
                                     const v1::CheckInRequest* request,
@@ -35,7 +36,15 @@ class ClientService final
                                    v1::ReportResponse* response) override;
 
  private:
+  // A report's messages, which the handler may take apart: an update in it is moved, not copied.
+  class ReportMessages final
+      : public grpc::MessageAllocator<v1::ReportRequest, v1::ReportResponse> {
+   public:
+    grpc::MessageHolder<v1::ReportRequest, v1::ReportResponse>* AllocateMessages() override;
+  };
+
   const CallDeps& deps_;
+  ReportMessages report_messages_;
 };
 
 }  // namespace fedwatt

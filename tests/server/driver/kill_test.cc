@@ -22,10 +22,17 @@ struct Ending {
   int restarts = 0;
 };
 
+struct Script {
+  std::string down;                 // codec.down
+  uint64_t spool_memory_bytes = 0;  // for updates that come whole
+};
+
 // The script: four devices and an evaluator, every device in every round, an evaluation each round;
 // half of the devices stream their updates.
-Ending RunScript(const std::string& down, Kill kill) {
+Ending RunScript(const Script& script, Kill kill) {
+  const std::string& down = script.down;
   TestWorld world;
+  world.spool_memory_bytes = script.spool_memory_bytes;
   world.StartCoordinator();
   JobSpec spec = world.Spec(kClients);
   spec.rounds = kRounds;
@@ -75,20 +82,27 @@ void ExpectSame(const Ending& run, const Ending& reference) {
   EXPECT_EQ(run.energy[0].wasted_uj, 0);
 }
 
-// By codec.down.
-class Kills : public ::testing::TestWithParam<std::string> {
+class Kills : public ::testing::TestWithParam<Script> {
  protected:
   Kills() { reference_ = RunScript({}); }
   Ending RunScript(Kill kill) { return fedwatt::testing::RunScript(GetParam(), kill); }
   Ending reference_;
 };
 
-INSTANTIATE_TEST_SUITE_P(Downlink, Kills, ::testing::Values(kExact, "topk:fraction=0.1"),
-                         [](const auto& info) { return info.param.substr(0, 4); });
+INSTANTIATE_TEST_SUITE_P(Downlink, Kills,
+                         ::testing::Values(Script{kExact}, Script{"topk:fraction=0.1"}),
+                         [](const auto& info) { return info.param.down.substr(0, 4); });
+// Room for one of the two devices that send their updates whole; with both in one second, the other
+// one's goes to a file.
+INSTANTIATE_TEST_SUITE_P(UpdatesInMemory, Kills,
+                         ::testing::Values(Script{kExact, 64}, Script{kExact, 1 << 20}),
+                         [](const auto& info) {
+                           return absl::StrCat("Bytes", info.param.spool_memory_bytes);
+                         });
 
 TEST_P(Kills, TheUninterruptedRunIsTheReference) {
   EXPECT_EQ(reference_.restarts, 0);
-  EXPECT_EQ(reference_.downlink == Digest{}, GetParam() == kExact);
+  EXPECT_EQ(reference_.downlink == Digest{}, GetParam().down == kExact);
   EXPECT_EQ(reference_.energy[0].useful_uj, (kClients + 1) * kRounds * 1000);
   ExpectSame(RunScript({}), reference_);
 }

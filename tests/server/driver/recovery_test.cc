@@ -12,14 +12,23 @@ namespace {
 using ::testing::HasSubstr;
 
 TEST(Recovery, AnAcceptedUpdateWhoseBytesAreGoneIsWantedAgainAndNobodyTrainsTwice) {
-  const auto run = [](bool power_cut) {
+  enum class Fault { kNone, kPowerCut, kDeath };
+  const auto run = [](Fault fault) {
     TestWorld world;
     world.StartCoordinator();
+    if (fault == Fault::kPowerCut) {
+      world.spool_memory_bytes = 0;
+      world.StartCoordinator();
+    }
     const auto clients = world.AddClients(3);
     clients[2]->train_ms = 5000;
     world.Submit(world.Spec(3));
     world.RunFor(1000);
-    if (power_cut) {
+    // What was folded is in memory no more.
+    EXPECT_EQ(world.spool->bytes_in_memory(), 0u);
+    EXPECT_EQ(world.spool->bytes_reserved() > 0, fault == Fault::kPowerCut);
+    if (fault == Fault::kDeath) world.StartCoordinator();
+    if (fault == Fault::kPowerCut) {
       world.KillCoordinator();
       const std::string dir = absl::StrCat(world.dir(), "/spool");
       world.spool.reset();
@@ -34,10 +43,12 @@ TEST(Recovery, AnAcceptedUpdateWhoseBytesAreGoneIsWantedAgainAndNobodyTrainsTwic
     for (FakeClient* client : clients) {
       for (const auto& [id, times] : client->trainings) EXPECT_EQ(times, 1) << id;
     }
-    EXPECT_EQ(world.Logged("an accepted update is gone"), power_cut);
+    EXPECT_EQ(world.Logged("accepted updates are gone"), fault != Fault::kNone);
     return job.last.sha256;
   };
-  EXPECT_EQ(run(true), run(false));
+  const Digest expected = run(Fault::kNone);
+  EXPECT_EQ(run(Fault::kPowerCut), expected);
+  EXPECT_EQ(run(Fault::kDeath), expected);
 }
 
 TEST(Recovery, ACorruptModelIsNamedAndNotServed) {

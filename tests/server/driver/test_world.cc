@@ -60,7 +60,7 @@ TestWorld::TestWorld(std::unique_ptr<Store> store) : dir_(NewDir()) {
   }
   disk = std::move(store);
   blobs = *OpenDirBlobStore(absl::StrCat(dir_, "/blobs"));
-  spool = *OpenSpool({absl::StrCat(dir_, "/spool"), 1 << 30});
+  OpenSpoolAgain();
   options.version = "test";
   options.population_key = "a secret of the test";
 }
@@ -77,6 +77,13 @@ bool TestWorld::Logged(const std::string& text) const {
   return std::any_of(log.begin(), log.end(), [&text](const std::string& line) {
     return line.find(text) != std::string::npos;
   });
+}
+
+void TestWorld::OpenSpoolAgain() {
+  spool.reset();
+  spool = *OpenSpool({.dir = absl::StrCat(dir_, "/spool"),
+                      .max_bytes = 1 << 30,
+                      .max_memory_bytes = spool_memory_bytes});
 }
 
 absl::Status TestWorld::TryStart(Kill kill) {
@@ -104,6 +111,7 @@ void TestWorld::KillCoordinator() {
   if (mortal_executor_ == nullptr) return;
   mortal_executor_->Die();
   coordinator_.reset();
+  OpenSpoolAgain();
   dead_executors_.push_back(std::move(mortal_executor_));
   dead_stores_.push_back(std::move(mortal_store_));
 }

@@ -128,11 +128,14 @@ class TestWorld {
   std::unique_ptr<Spool> spool;
   std::vector<std::unique_ptr<FakeClient>> clients;
   CoordinatorOptions options;
+  uint64_t spool_memory_bytes = 1 << 20;  // what is in it dies with the coordinator
   Plugins plugins = Plugins::Builtin();
   int restarts = 0;
   std::vector<std::string> log;  // lines
 
  private:
+  void OpenSpoolAgain();
+
   std::string dir_;
   std::unique_ptr<MortalExecutor> mortal_executor_;
   std::unique_ptr<MortalStore> mortal_store_;

@@ -73,7 +73,11 @@ TEST(CoordinatorOnThreads, ManyDevicesTwoJobsAndAWatcher) {
   deps.executor = &pool;
   deps.store = &store;
   deps.blobs = world.blobs.get();
-  deps.spool = world.spool.get();
+  // Room for some of the updates that come whole.
+  const auto spool = *OpenSpool({.dir = absl::StrCat(world.dir(), "/shared-spool"),
+                                 .max_bytes = 1 << 30,
+                                 .max_memory_bytes = 10'000});
+  deps.spool = spool.get();
   CoordinatorOptions options = world.options;
   options.retry_after_ms = 10;
   auto coordinator = *Coordinator::Start(options, deps);
@@ -129,6 +133,7 @@ TEST(CoordinatorOnThreads, ManyDevicesTwoJobsAndAWatcher) {
   }
   coordinator.reset();
   pool.Shutdown();
+  EXPECT_EQ(spool->bytes_in_memory(), 0u);
 }
 
 }  // namespace

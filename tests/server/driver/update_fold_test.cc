@@ -194,6 +194,30 @@ TEST_F(FoldUpdatesTest, HowUpdatesShareAPassChangesNoBit) {
   EXPECT_EQ(together.total_weight, apart.total_weight);
 }
 
+TEST_F(FoldUpdatesTest, WhetherAnUpdateIsInMemoryOrInAFileChangesNoBit) {
+  spool_ = *OpenSpool({.dir = absl::StrCat(::testing::TempDir(), "/fold"),
+                       .max_bytes = 1 << 30,
+                       .max_memory_bytes = 1 << 30});
+  std::vector<FoldEntry> in_files;
+  std::vector<FoldEntry> in_memory;
+  for (int i = 0; i < 4; ++i) {
+    const FoldEntry entry = Store(absl::StrCat("a/", i), i % 2 == 0 ? raw_ : coded_,
+                                  Values(static_cast<float>(i) / 8), static_cast<float>(i));
+    in_files.push_back(entry);
+    const auto file = *spool_->Read(entry.assignment_id, entry.sha256);
+    std::string bytes(file->size(), '\0');
+    ASSERT_TRUE(file->ReadAt(0, {reinterpret_cast<uint8_t*>(bytes.data()), bytes.size()}).ok());
+    in_memory.push_back(entry);
+    in_memory.back().assignment_id = "no such file";
+    in_memory.back().held = spool_->Hold(&bytes);
+    EXPECT_EQ(*ValidateUpdate(setup_, *entry.codec, *in_memory.back().held), *Validate(entry));
+  }
+  const AggregateResult expected = Fold({in_files});
+  const AggregateResult held = Fold({in_memory});
+  EXPECT_EQ(held.mean_delta, expected.mean_delta);
+  EXPECT_EQ(held.buffers, expected.buffers);
+}
+
 TEST_F(FoldUpdatesTest, TheFirstThatFailsIsNamed) {
   const FoldEntry good = Store("a/0", raw_, Values(0));
   FoldEntry gone = good;

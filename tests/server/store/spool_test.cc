@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <fstream>
 #include <thread>
@@ -303,7 +304,7 @@ TEST_F(SpoolTest, RemoveClosesTheUploadInProgress) {
   ExpectNothingAfterARestart();
 }
 
-TEST_F(SpoolTest, SmallFilesAreUsedAgain) {
+TEST_F(SpoolTest, FilesAreUsedAgain) {
   for (int round = 0; round < 10; ++round) {
     for (int i = 0; i < 5; ++i) {
       const std::string content = Content(1000 - round * 50 - i);
@@ -345,8 +346,27 @@ TEST_F(SpoolTest, AStreamOfARemovedUploadCannotWriteIntoTheNext) {
   EXPECT_TRUE(next->Finish().ok());
 }
 
+TEST_F(SpoolTest, InAFileThatIsUsedAgainACutUploadGoesOnWhereItStopped) {
+  const std::string before = Content(5000);
+  Upload("before", before);
+  spool_->Remove("before");
+  EXPECT_THAT(*ListDir(dir_.path()), SizeIs(1));
+  auto upload = *spool_->Open(kId, hash_, 1000);
+  ASSERT_TRUE(upload->Append(0, Part(content_, 0, 300)).ok());
+  ASSERT_TRUE(upload->Append(300, Part(content_, 300, 600)).ok());
+  upload.reset();
+  EXPECT_LE(*FileSize(OnlyFile()), 1000u + 512) << "no more of the disk than was declared";
+  Restart();
+  EXPECT_EQ(spool_->Offset(kId, hash_), 600u) << "not the length of the file";
+  upload = *spool_->Open(kId, hash_, 1000);
+  ASSERT_TRUE(upload->Append(600, Part(content_, 600, 1000)).ok());
+  ASSERT_TRUE(upload->Finish().ok());
+  EXPECT_EQ(ReadAll(kId, content_), content_);
+}
+
 TEST_F(SpoolTest, LargeFilesAreRemovedAtOnce) {
-  const std::string large = Content(600'000);
+  const std::string large = Content((64 << 20) + 1);
+  Restart(100'000'000);
   Upload(kId, large);
   spool_->Remove(kId);
   EXPECT_THAT(*ListDir(dir_.path()), IsEmpty());
@@ -397,6 +417,79 @@ TEST_F(SpoolTest, ManyStreamsAtOnce) {
   const auto shared = *spool_->Open("shared", hash_, 1000);
   ASSERT_TRUE(shared->Append(shared->offset(), Part(content_, shared->offset(), 1000)).ok());
   EXPECT_TRUE(shared->Finish().ok());
+}
+
+// ---- in memory
+
+class HeldUpdates : public testing::Test {
+ protected:
+  std::unique_ptr<SpooledUpdate> Hold(std::string content) { return spool_->Hold(&content); }
+
+  TempDir dir_;
+  std::unique_ptr<Spool> spool_ =
+      *OpenSpool({.dir = dir_.path(), .max_bytes = 1'000'000, .max_memory_bytes = 1000});
+};
+
+TEST_F(HeldUpdates, AreReadFromMemoryAndWriteNoFile) {
+  const std::string content = Content(600);
+  const auto update = Hold(content);
+  ASSERT_NE(update, nullptr);
+  EXPECT_EQ(update->size(), 600u);
+  EXPECT_EQ(AsText(update->bytes()), content);
+  std::string part(100, '\0');
+  ASSERT_TRUE(update->ReadAt(500, {reinterpret_cast<uint8_t*>(part.data()), 100}).ok());
+  EXPECT_EQ(part, content.substr(500));
+  EXPECT_EQ(update->ReadAt(501, {reinterpret_cast<uint8_t*>(part.data()), 100}).code(),
+            absl::StatusCode::kOutOfRange);
+  EXPECT_EQ(update->ReadAt(601, {}).code(), absl::StatusCode::kOutOfRange);
+  EXPECT_EQ(spool_->bytes_in_memory(), 600u);
+  EXPECT_EQ(spool_->bytes_reserved(), 0u);
+  EXPECT_THAT(*ListDir(dir_.path()), IsEmpty());
+}
+
+TEST_F(HeldUpdates, CountUntilTheLastReaderIsGoneAndBeyondTheBoundStayWithTheCaller) {
+  std::shared_ptr<const SpooledUpdate> first = Hold(Content(600));
+  const auto second = Hold(Content(400));
+  ASSERT_NE(second, nullptr);
+  std::string third = Content(1);
+  EXPECT_EQ(spool_->Hold(&third), nullptr);
+  EXPECT_EQ(third, Content(1)) << "it has to go to a file";
+  const std::shared_ptr<const SpooledUpdate> reader = first;
+  first.reset();
+  EXPECT_EQ(spool_->bytes_in_memory(), 1000u);
+  EXPECT_EQ(spool_->Hold(&third), nullptr);
+}
+
+TEST_F(HeldUpdates, GiveTheirMemoryBackAlsoAfterTheSpool) {
+  auto update = Hold(Content(1000));
+  update.reset();
+  EXPECT_EQ(spool_->bytes_in_memory(), 0u);
+  update = Hold(Content(1000));
+  spool_.reset();
+  EXPECT_EQ(AsText(update->bytes()), Content(1000));
+}
+
+TEST_F(HeldUpdates, ThreadsNeverHoldMoreThanTheBound) {
+  std::atomic<bool> over{false};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 2000; ++i) {
+        const auto update = Hold(std::string(400, 'x'));
+        if (spool_->bytes_in_memory() > 1000) over = true;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_FALSE(over);
+  EXPECT_EQ(spool_->bytes_in_memory(), 0u);
+}
+
+TEST(Spool, HoldsNothingUnlessToldHowMuch) {
+  const TempDir dir;
+  const auto spool = *OpenSpool({.dir = dir.path()});
+  std::string content = Content(1);
+  EXPECT_EQ(spool->Hold(&content), nullptr);
 }
 
 TEST(SpoolCrash, KilledAtAnyMomentAnUploadGoesOnAtItsOffset) {
