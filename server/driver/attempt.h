@@ -54,6 +54,7 @@ struct Attempt {
   std::shared_ptr<const AttemptFacts> facts;
   std::unordered_map<std::string, uint32_t> index_by_client;
   std::vector<double> inclusion;
+  std::vector<std::string> device_classes;
   // By index; none of an evaluation. Then in `facts`.
   std::vector<ChosenCodec> uploads;
   std::map<std::string, uint32_t> codecs;  // of `facts`: how many assignments have each

@@ -9,7 +9,9 @@
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
 #include "common/base/status_util.h"
+#include "server/driver/candidates.h"
 #include "server/driver/job_driver.h"
+#include "server/selectors/unbiased_weights.h"
 
 namespace fedwatt {
 namespace {
@@ -46,6 +48,19 @@ void NameModel(const AttemptFacts& facts, const Offer& offer, Assignment* assign
     room -= payload.size;
     payload.inline_data = AsText(facts.broadcast->Find(payload.sha256)->bytes());
   }
+}
+
+// Of those who were still there, in their order, which is that of `chosen`.
+std::vector<double> InclusionOf(const std::vector<std::string>& claimed,
+                                const std::vector<std::string>& chosen,
+                                const std::vector<double>& inclusion) {
+  std::vector<double> kept;
+  for (size_t i = 0; i < inclusion.size(); ++i) {
+    if (kept.size() < claimed.size() && claimed[kept.size()] == chosen[i]) {
+      kept.push_back(inclusion[i]);
+    }
+  }
+  return kept;
 }
 
 // "00".."99", stable for a client, and unlike its pseudonym no handle on it.
@@ -112,8 +127,15 @@ absl::StatusOr<Selection> JobDriver::Select(const std::vector<Candidate>& candid
       .client = "",
       .purpose = absl::StrCat(key.evaluation ? "select-evaluators/" : "select/", key.attempt),
       .seed = setup_->spec.seed});
+  Selector* selector = selector_.get();
+  std::unique_ptr<Selector> evenly;
+  if (key.evaluation) {
+    // Whom training prefers says nothing about who is fit to judge.
+    FW_ASSIGN_OR_RETURN(evenly, BuiltinSelectors().at("uniform")(PluginSpec{"uniform", {}}));
+    selector = evenly.get();
+  }
   FW_ASSIGN_OR_RETURN(Selection selection,
-                      selector_->Select(SelectionRequest{key, count, candidates}, rng));
+                      selector->Select(SelectionRequest{key, count, candidates}, rng));
   for (const size_t index : selection.chosen) {
     if (index >= candidates.size()) {
       return absl::InternalError(absl::StrCat("selector \"", setup_->spec.selector.name,
@@ -126,20 +148,8 @@ absl::StatusOr<Selection> JobDriver::Select(const std::vector<Candidate>& candid
 }
 
 void JobDriver::Do(const SelectClients& action) {
-  std::vector<Candidate> candidates;
-  for (WaitingClient& waiting : context_->pool->Candidates(setup_->id)) {
-    Candidate candidate;
-    candidate.device_class = std::move(waiting.device_class);
-    candidate.example_count_bucket = waiting.example_count_bucket;
-    if (const auto it = history_.find(waiting.client); it != history_.end()) {
-      candidate.participations = it->second.participations;
-      candidate.last_round = it->second.last_round;
-      candidate.last_loss = it->second.last_loss;
-      candidate.last_seconds = it->second.last_seconds;
-    }
-    candidate.client = std::move(waiting.client);
-    candidates.push_back(std::move(candidate));
-  }
+  const std::vector<Candidate> candidates =
+      MakeCandidates(*setup_, context_->pool->Candidates(setup_->id), history_, /*carbon=*/nullptr);
   absl::StatusOr<Selection> selection = Select(candidates, action.count);
   std::vector<std::string> chosen;
   if (selection.ok()) {
@@ -148,6 +158,9 @@ void JobDriver::Do(const SelectClients& action) {
   const std::vector<Offer> offers = context_->pool->Claim(setup_->id, chosen);
   std::vector<std::string> claimed;
   for (const Offer& offer : offers) claimed.push_back(offer.client);
+  for (const Offer& offer : offers) {
+    attempt_->device_classes.push_back(offer.request.capabilities.device_class);
+  }
   attempt_->claimed = claimed;
   context_->pool->CloseDemand(setup_->id);
   if (!selection.ok()) {
@@ -158,7 +171,7 @@ void JobDriver::Do(const SelectClients& action) {
     Step(RoundError{NowMs(), absl::StrCat("choosing codecs: ", StatusText(status))});
     return;
   }
-  if (claimed.size() == chosen.size()) attempt_->inclusion = std::move(selection->inclusion);
+  attempt_->inclusion = InclusionOf(claimed, chosen, selection->inclusion);
   Step(ClientsSelected{NowMs(), std::move(claimed)});
 }
 
@@ -187,6 +200,10 @@ void JobDriver::MakeFacts(const std::vector<std::string>& clients, int64_t deadl
   facts->uploads = std::move(attempt_->uploads);
   for (const ChosenCodec& upload : facts->uploads) ++attempt_->codecs[upload.codec->text];
   facts->deadline_ms = deadline_ms;
+  facts->device_classes = std::move(attempt_->device_classes);
+  if (setup_->unbiased_clip && !facts->key.evaluation) {
+    facts->multipliers = UnbiasedMultipliers(attempt_->inclusion, *setup_->unbiased_clip);
+  }
   attempt_->facts = std::move(facts);
   attempt_->accepted.resize(clients.size());
   for (uint32_t i = 0; i < clients.size(); ++i) attempt_->index_by_client[clients[i]] = i;
@@ -215,6 +232,7 @@ void JobDriver::Do(const PersistAssignments& action) {
     assigned.codecs.push_back(upload.codec->text);
     assigned.codec_reasons.push_back(upload.reason);
   }
+  assigned.device_classes = attempt_->facts->device_classes;
   assigned.now_ms = now_ms;
   batch.emplace_back(AppendLog{std::move(assigned)});
   context_->deps.store->Write(
@@ -318,6 +336,7 @@ Assignment JobDriver::MakeAssignment(uint32_t index, const Offer& offer) const {
     assignment.codec = upload.codec->text;
     assignment.codec_reason = upload.reason;
     assignment.max_upload_bytes = upload.codec->max_bytes;
+    assignment.weight_multiplier = facts.Multiplier(index);
   }
   assignment.time_left_ms = std::max<int64_t>(facts.deadline_ms - NowMs(), 0);
   assignment.cohort = Cohort(offer.client);

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/selectors/unbiased_weights.h"
 #include "server/store/projection.h"
 
 namespace fedwatt {
@@ -32,6 +33,10 @@ OutcomeNotice OfLiveSlot(const Holding& holding, SlotState state, const std::str
 }
 
 }  // namespace
+
+uint64_t AttemptFacts::WeightInSum(uint32_t index, uint64_t weight) const {
+  return setup->unbiased_clip ? WeighedParts(weight, Multiplier(index)) : weight;
+}
 
 std::optional<AssignmentName> ParseAssignmentName(const std::string& id) {
   auto parsed = ParseAssignmentId(id);

@@ -28,7 +28,18 @@ struct AttemptFacts {
   std::shared_ptr<const Broadcast> broadcast;  // of `base`; null: the exact model
   std::vector<std::string> clients;            // pseudonyms, by index
   std::vector<ChosenCodec> uploads;            // by index; empty: an evaluation
+  std::vector<std::string> device_classes;     // by index; empty: an older program's log
+  std::vector<double> multipliers;             // of weights, by index; empty: all alike
   int64_t deadline_ms = 0;
+
+  std::string DeviceClass(uint32_t index) const {
+    return index < device_classes.size() ? device_classes[index] : "";
+  }
+  double Multiplier(uint32_t index) const {
+    return index < multipliers.size() ? multipliers[index] : 1;
+  }
+  // As it enters the sum: in parts (unbiased_weights.h) if the job is unbiased.
+  uint64_t WeightInSum(uint32_t index, uint64_t weight) const;
 };
 
 enum class SlotState {

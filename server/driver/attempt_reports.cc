@@ -1,13 +1,13 @@
 // Reports through the round, into the log and into the sum.
 
 #include <algorithm>
-#include <numeric>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/log.h"
 #include "common/base/status_util.h"
 #include "server/driver/job_driver.h"
+#include "server/store/client_history.h"
 
 namespace fedwatt {
 namespace {
@@ -94,7 +94,12 @@ void JobDriver::Do(const AcceptReport& action) {
   const RoundKey key = attempt_->key();
   const uint32_t index = action.assignment;
   ++attempt_->unsettled;
-  ReportAccepted record{key, index, incoming.report, incoming.clip_factor, NowMs()};
+  ReportAccepted record{key,
+                        index,
+                        incoming.report,
+                        incoming.clip_factor,
+                        NowMs(),
+                        attempt_->facts->DeviceClass(index)};
   attempt_->accepted[index] = AcceptedReport{std::move(incoming.report), incoming.clip_factor,
                                              false, std::move(incoming.held)};
   context_->deps.store->Write({AppendLog{std::move(record)}}, [weak = weak_from_this(), key, index,
@@ -133,22 +138,12 @@ void JobDriver::OnAccepted(uint32_t index) {
   Fold(index);
 }
 
-// As the store keeps it (projection.h), so that selectors see the same before and after a restart.
 void JobDriver::NoteParticipation(uint32_t index) {
   const std::string& client = attempt_->facts->clients[index];
-  const UpdateMetrics& metrics = attempt_->accepted[index]->report.metrics;
   ClientHistory& history = history_[client];
   history.client = client;
-  ++history.participations;
-  history.last_round = attempt_->key().round;
-  if (metrics.before || metrics.after) {
-    history.last_loss = metrics.before ? metrics.before : metrics.after;
-  }
-  if (!metrics.seconds_by_phase.empty()) {
-    history.last_seconds =
-        std::accumulate(metrics.seconds_by_phase.begin(), metrics.seconds_by_phase.end(), 0.0,
-                        [](double sum, const auto& phase) { return sum + phase.second; });
-  }
+  AddParticipation(attempt_->key().round, attempt_->facts->DeviceClass(index),
+                   attempt_->accepted[index]->report, &history);
 }
 
 void JobDriver::AnswerRepeats(uint32_t index, const absl::StatusOr<ReportReply>& reply) {
@@ -262,7 +257,7 @@ void JobDriver::Fold(uint32_t index) {
   FoldEntry entry{MakeAssignmentId(attempt_->key(), index),
                   update.sha256,
                   update.size,
-                  accepted.report.weight,
+                  attempt_->facts->WeightInSum(index, accepted.report.weight),
                   accepted.clip_factor,
                   attempt_->facts->uploads[index].codec,
                   std::move(accepted.held)};

@@ -17,6 +17,11 @@ constexpr uint64_t kServedWindow = 4096;
 // Names are kept for the statistics only.
 constexpr size_t kMaxKnown = 1'000'000;
 
+std::string LabelOf(const Capabilities& capabilities, const std::string& name) {
+  const auto label = capabilities.labels.find(name);
+  return label == capabilities.labels.end() ? "" : label->second;
+}
+
 }  // namespace
 
 void ClientPool::Later::Run() {
@@ -285,8 +290,11 @@ std::vector<WaitingClient> ClientPool::Candidates(const std::string& job) const 
   for (const auto& [client, waiter] : waiters_) {
     if (waiter.reserved != job) continue;
     const DatasetRef* dataset = MatchingDataset(demand->second.demand.need, waiter.call.offer);
-    candidates.push_back({client, waiter.call.offer.request.capabilities.device_class,
-                          dataset == nullptr ? 0 : dataset->example_count_bucket});
+    const CheckInRequest& request = waiter.call.offer.request;
+    candidates.push_back({client, request.capabilities.device_class,
+                          dataset == nullptr ? 0 : dataset->example_count_bucket, request.telemetry,
+                          request.telemetry_level, LabelOf(request.capabilities, "region"),
+                          LabelOf(request.capabilities, "power_domain")});
   }
   return candidates;
 }

@@ -33,6 +33,10 @@ struct WaitingClient {
   std::string client;
   std::string device_class;
   uint32_t example_count_bucket = 0;
+  DeviceTelemetry telemetry;
+  uint32_t telemetry_level = 0;  // that its user consents to
+  std::string region;            // its labels "region" and "power_domain"; empty: not told
+  std::string power_domain;
 };
 
 struct ClientPoolOptions {

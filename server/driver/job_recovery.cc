@@ -168,6 +168,7 @@ void JobDriver::Replay(const ClientsAssigned& record) {
   if (!InAttempt(record.key)) return;
   attempt_->round.Step(ClientsSelected{record.now_ms, record.clients});
   attempt_->inclusion = record.inclusion;
+  attempt_->device_classes = record.device_classes;
   attempt_->selector_state = record.selector_state;
   ReplayUploads(record);
   MakeFacts(record.clients, attempt_->round.deadline_ms());

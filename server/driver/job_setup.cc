@@ -8,6 +8,7 @@
 #include "common/base/status_macros.h"
 #include "common/base/status_util.h"
 #include "server/driver/bundle_blobs.h"
+#include "server/selectors/unbiased_weights.h"
 
 namespace fedwatt {
 namespace {
@@ -20,8 +21,11 @@ absl::Status MistakeOfSpec(const absl::Status& status) {
   return absl::InvalidArgumentError(std::string(status.message()));
 }
 
-absl::Status CheckPlugins(const JobSetup& setup, const Plugins& plugins) {
-  FW_RETURN_IF_ERROR(MistakeOfSpec(plugins.MakeSelector(setup.spec.selector).status()));
+absl::Status CheckPlugins(const Plugins& plugins, JobSetup* made) {
+  const JobSetup& setup = *made;
+  const auto selector = plugins.MakeSelector(setup.spec.selector);
+  if (!selector.ok()) return MistakeOfSpec(selector.status());
+  made->unbiased_clip = (*selector)->UnbiasedClip();
   FW_RETURN_IF_ERROR(MistakeOfSpec(plugins.MakeStrategy(setup.spec.strategy).status()));
   return MistakeOfSpec(plugins.MakeAggregator(setup.Aggregation()).status());
 }
@@ -62,7 +66,7 @@ AggregatorConfig JobSetup::Aggregation() const {
   config.manifest = header.manifest;
   config.layout = layout;
   config.max_abs_delta = spec.bounds.max_abs_delta;
-  config.max_weight = spec.bounds.max_weight;
+  config.max_weight = spec.bounds.max_weight * (unbiased_clip ? kWeightParts : 1);
   config.max_reports = MaxReports();
   config.plugin = spec.aggregator;
   return config;
@@ -115,7 +119,7 @@ absl::StatusOr<std::shared_ptr<const JobSetup>> MakeJobSetup(const std::string& 
   FW_ASSIGN_OR_RETURN(setup->down, MakeDownCodec(spec.codec.down));
   setup->training = TrainingNeed(spec, setup->header, CodecNeeds(setup->upload_codecs));
   setup->evaluation = EvaluationNeed(spec, setup->header);
-  FW_RETURN_IF_ERROR(CheckPlugins(*setup, plugins));
+  FW_RETURN_IF_ERROR(CheckPlugins(plugins, setup.get()));
   return std::shared_ptr<const JobSetup>(std::move(setup));
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,7 @@ struct JobSetup {
   UpdateLayout layout;
   std::shared_ptr<const Codec> down;  // of steps between models; null: they travel exact
   std::vector<std::shared_ptr<const UploadCodec>> upload_codecs;  // codec_policy.h
+  std::optional<double> unbiased_clip;                            // Selector::UnbiasedClip
   Need training;
   Need evaluation;
 

@@ -1,7 +1,6 @@
 #include "server/store/projection.h"
 
 #include <map>
-#include <numeric>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -10,6 +9,7 @@
 #include "common/base/bounds.h"
 #include "common/base/status_macros.h"
 #include "server/ledger/energy_ledger.h"
+#include "server/store/client_history.h"
 
 namespace fedwatt {
 namespace {
@@ -62,18 +62,7 @@ absl::Status NoteParticipation(const JobScope& scope, const std::string& client,
                                const ReportAccepted& record, Tables& tables) {
   FW_ASSIGN_OR_RETURN(std::optional<ClientHistory> history, tables.GetHistory(scope, client));
   if (!history) history = ClientHistory{.client = client};
-  ++history->participations;
-  history->last_round = record.key.round;
-  const UpdateMetrics& metrics = record.report.metrics;
-  // What the job's model loses on this client's data; without it, what the trained one does.
-  if (metrics.before || metrics.after) {
-    history->last_loss = metrics.before ? metrics.before : metrics.after;
-  }
-  if (!metrics.seconds_by_phase.empty()) {
-    history->last_seconds =
-        std::accumulate(metrics.seconds_by_phase.begin(), metrics.seconds_by_phase.end(), 0.0,
-                        [](double sum, const auto& phase) { return sum + phase.second; });
-  }
+  AddParticipation(record.key.round, record.device_class, record.report, &*history);
   return tables.PutHistory(scope, *history, record.now_ms);
 }
 

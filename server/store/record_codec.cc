@@ -1,7 +1,9 @@
 #include "server/store/record_codec.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <span>
 #include <type_traits>
 #include <utility>
 
@@ -87,12 +89,14 @@ void KindTo(const ClientsAssigned& record, v1::LogRecord* out) {
   kind->set_selector_state(record.selector_state);
   kind->mutable_codecs()->Add(record.codecs.begin(), record.codecs.end());
   kind->mutable_codec_reasons()->Add(record.codec_reasons.begin(), record.codec_reasons.end());
+  kind->mutable_device_classes()->Add(record.device_classes.begin(), record.device_classes.end());
 }
 
 void KindTo(const ReportAccepted& record, v1::LogRecord* out) {
   out->mutable_accepted()->set_index(record.index);
   wire::ToProto(record.report, out->mutable_accepted()->mutable_report());
   out->mutable_accepted()->set_clip_factor(record.clip_factor);
+  out->mutable_accepted()->set_device_class(record.device_class);
 }
 
 void KindTo(const ReportRefused& record, v1::LogRecord* out) {
@@ -140,6 +144,7 @@ absl::Status KindFrom(const v1::ClientsAssigned& in, ClientsAssigned* out) {
   out->selector_state = in.selector_state();
   out->codecs = {in.codecs().begin(), in.codecs().end()};
   out->codec_reasons = {in.codec_reasons().begin(), in.codec_reasons().end()};
+  out->device_classes = {in.device_classes().begin(), in.device_classes().end()};
   return absl::OkStatus();
 }
 
@@ -147,6 +152,7 @@ absl::Status KindFrom(const v1::ReportAccepted& in, ReportAccepted* out) {
   out->index = in.index();
   FW_ASSIGN_OR_RETURN(out->report, wire::FromProto(in.report()));
   out->clip_factor = in.clip_factor();
+  out->device_class = in.device_class();
   return absl::OkStatus();
 }
 
@@ -212,6 +218,25 @@ absl::StatusOr<LogRecord> FromProto(const v1::LogRecord& in) {
 absl::StatusOr<RoundSummary> FromProto(const v1::RoundSummary& in) { return wire::FromProto(in); }
 absl::StatusOr<ModelRef> FromProto(const v1::ModelRef& in) { return wire::FromProto(in); }
 absl::StatusOr<LossSums> FromProto(const v1::LossSums& in) { return wire::FromProto(in); }
+
+// ---- costs
+
+void ToProto(const CostHistory& cost, v1::StoredCostHistory* out) {
+  out->set_device_class(cost.device_class);
+  for (const float rate : cost.joules.values()) out->add_joules(rate);
+  for (const float rate : cost.seconds.values()) out->add_seconds(rate);
+  out->set_units(cost.units);
+}
+
+absl::StatusOr<CostHistory> FromProto(const v1::StoredCostHistory& in) {
+  if (!std::isfinite(in.units()) || in.units() < 0) {
+    return absl::InvalidArgumentError(absl::StrCat("units of work = ", in.units()));
+  }
+  const auto rates = [](const auto& values) {
+    return RecentRates(std::span<const float>(values.data(), static_cast<size_t>(values.size())));
+  };
+  return CostHistory{in.device_class(), rates(in.joules()), rates(in.seconds()), in.units()};
+}
 
 // ---- bytes
 
@@ -302,6 +327,16 @@ absl::StatusOr<std::string> EncodeLoss(const LossSums& loss) {
 
 absl::StatusOr<LossSums> DecodeLoss(const std::string& bytes) {
   return Decode<v1::LossSums>(bytes, "loss");
+}
+
+absl::StatusOr<std::string> EncodeCost(const CostHistory& cost) {
+  v1::StoredCostHistory message;
+  ToProto(cost, &message);
+  return Encode(message, "cost history");
+}
+
+absl::StatusOr<CostHistory> DecodeCost(const std::string& bytes) {
+  return Decode<v1::StoredCostHistory>(bytes, "cost history");
 }
 
 }  // namespace fedwatt

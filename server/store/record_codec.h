@@ -28,4 +28,7 @@ absl::StatusOr<ModelRef> DecodeModel(const std::string& bytes);
 absl::StatusOr<std::string> EncodeLoss(const LossSums& loss);
 absl::StatusOr<LossSums> DecodeLoss(const std::string& bytes);
 
+absl::StatusOr<std::string> EncodeCost(const CostHistory& cost);
+absl::StatusOr<CostHistory> DecodeCost(const std::string& bytes);
+
 }  // namespace fedwatt

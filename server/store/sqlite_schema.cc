@@ -90,6 +90,9 @@ CREATE TABLE models (
 ALTER TABLE assignments ADD COLUMN codec TEXT NOT NULL DEFAULT '';  -- of the update
 ALTER TABLE assignments ADD COLUMN codec_reason TEXT NOT NULL DEFAULT '';
 )",
+    R"(
+ALTER TABLE history ADD COLUMN cost BLOB;  -- StoredCostHistory
+)",
 };
 static_assert(std::size(kSteps) == kSchemaVersion);
 

@@ -30,6 +30,9 @@ absl::StatusOr<ClientHistory> HistoryFrom(const SqliteQuery& query) {
     FW_ASSIGN_OR_RETURN(history.last_loss, DecodeLoss(query.Bytes(3)));
   }
   if (!query.IsNull(4)) history.last_seconds = query.Real(4);
+  if (!query.IsNull(5)) {
+    FW_ASSIGN_OR_RETURN(history.cost, DecodeCost(query.Bytes(5)));
+  }
   return history;
 }
 
@@ -119,7 +122,7 @@ absl::StatusOr<std::vector<EnergyTotal>> SqliteTables::LoadTotals(const JobScope
 absl::StatusOr<std::optional<ClientHistory>> SqliteTables::GetHistory(const JobScope& scope,
                                                                       const std::string& client) {
   SqliteQuery query = BindScope(
-      db_->Query("SELECT client, participations, last_round, last_loss, last_seconds "
+      db_->Query("SELECT client, participations, last_round, last_loss, last_seconds, cost "
                  "FROM history WHERE tenant = ? AND population = ? AND job = ? AND client = ?"),
       scope);
   FW_ASSIGN_OR_RETURN(const bool found, query.Bind(client).Step());
@@ -130,7 +133,7 @@ absl::StatusOr<std::optional<ClientHistory>> SqliteTables::GetHistory(const JobS
 
 absl::StatusOr<std::vector<ClientHistory>> SqliteTables::LoadHistory(const JobScope& scope) {
   SqliteQuery query = BindScope(
-      db_->Query("SELECT client, participations, last_round, last_loss, last_seconds "
+      db_->Query("SELECT client, participations, last_round, last_loss, last_seconds, cost "
                  "FROM history WHERE tenant = ? AND population = ? AND job = ? ORDER BY client"),
       scope);
   std::vector<ClientHistory> all;

@@ -12,6 +12,7 @@
 #include "common/model/fleet.h"
 #include "common/model/job_spec.h"
 #include "common/model/job_view.h"
+#include "server/prediction/cost_history.h"
 #include "server/round/round.h"
 
 // What the coordinator must not forget: jobs, the log of the attempts in flight, assignments and
@@ -49,6 +50,7 @@ struct ClientsAssigned {
   std::vector<std::string> codecs;   // of uploads, by index; empty: codec.up for all
   std::vector<std::string> codec_reasons;
   int64_t now_ms = 0;
+  std::vector<std::string> device_classes;  // by index; may be empty
 };
 struct ReportAccepted {
   RoundKey key;
@@ -56,6 +58,7 @@ struct ReportAccepted {
   Report report;  // without inline bytes
   double clip_factor = 1;
   int64_t now_ms = 0;
+  std::string device_class;
 };
 struct ReportRefused {  // late, over-selected, failed, invalid: its energy is wasted
   RoundKey key;
@@ -108,6 +111,7 @@ struct ClientHistory {
   uint64_t last_round = 0;
   std::optional<LossSums> last_loss;
   std::optional<double> last_seconds;
+  CostHistory cost;
 };
 
 enum class EnergyUse { kPending = 1, kUseful, kWasted };

@@ -176,6 +176,7 @@ TEST_F(SqliteStoreTest, ADatabaseOfTheFirstVersionGoesOn) {
   ASSERT_TRUE(WriteTo(*Open(), {PutJob{MakeJob()}, Assigned(Train(1), {"ann"})}).ok());
   Sql(Database(), "ALTER TABLE assignments DROP COLUMN codec");
   Sql(Database(), "ALTER TABLE assignments DROP COLUMN codec_reason");
+  Sql(Database(), "ALTER TABLE history DROP COLUMN cost");
   Sql(Database(), "UPDATE schema_version SET version = 1");
   const auto store = Open();
   const auto found = store->FindAssignment("job-1/r1/a1/0");

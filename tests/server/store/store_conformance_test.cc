@@ -127,7 +127,9 @@ TEST_P(StoreConformance, FindsNothingUnderAnIdThatIsNone) {
 }
 
 TEST_P(StoreConformance, LogGivesWhatAReplayNeeds) {
-  ASSERT_TRUE(Write({Began(Train(1)), Assigned(Train(1), {"ann", "bob"})}).ok());
+  AppendLog with_classes = Assigned(Train(1), {"ann", "bob"});
+  std::get<ClientsAssigned>(with_classes.record).device_classes = {"phone", ""};
+  ASSERT_TRUE(Write({Began(Train(1)), with_classes}).ok());
   ASSERT_TRUE(Write({Accepted(Train(1), 1)}).ok());
   const auto log = *store().LoadLog("job-1");
   ASSERT_THAT(log, SizeIs(3));
@@ -135,6 +137,7 @@ TEST_P(StoreConformance, LogGivesWhatAReplayNeeds) {
   const auto& assigned = std::get<ClientsAssigned>(log[1]);
   EXPECT_THAT(assigned.clients, ElementsAre("ann", "bob"));
   EXPECT_EQ(assigned.selector_state, std::string("state\0\xff", 7));
+  EXPECT_THAT(assigned.device_classes, ElementsAre("phone", ""));
   const auto& accepted = std::get<ReportAccepted>(log[2]);
   EXPECT_EQ(accepted.index, 1u);
   EXPECT_EQ(accepted.report.weight, 600u);

@@ -122,6 +122,28 @@ TEST_P(StoreFigures, HistoryCountsTrainingReports) {
   EXPECT_EQ(history[0].last_seconds, 2.5);
 }
 
+// What predictions are made of is there again after a restart, to the bit.
+TEST_P(StoreFigures, HistoryKeepsWhatWorkCostPerStep) {
+  AppendLog first = Accepted(Train(1), 0, {MakeSample(6'000'000)});
+  AppendLog second = Accepted(Train(2), 0, {MakeSample(std::nullopt)});
+  auto& with_class = std::get<ReportAccepted>(first.record);
+  with_class.device_class = "phone";
+  with_class.report.metrics.steps = 4;
+  std::get<ReportAccepted>(second.record).report.metrics.steps = 5;
+  ASSERT_TRUE(Write({Assigned(Train(1), {"ann"}), first, Committed(Train(1)),
+                     Assigned(Train(2), {"ann"}), second})
+                  .ok());
+  const auto history = *store().LoadHistory("job-1");
+  ASSERT_THAT(history, SizeIs(1));
+  const CostHistory& cost = history[0].cost;
+  EXPECT_EQ(cost.device_class, "phone") << "not forgotten by a report that does not know";
+  EXPECT_EQ(cost.units, 5);
+  // 6 J of a package over three quarters of the window, by the factor of a phone, in 4 steps.
+  const double factor = FactorToDevice("phone", EnergyScope::kPackage).factor;
+  EXPECT_THAT(cost.joules.values(), ElementsAre(static_cast<float>(8 * factor / 4)));
+  EXPECT_THAT(cost.seconds.values(), ElementsAre(2.5f / 4, 2.5f / 5));
+}
+
 // ---- forgetting and retention
 
 TEST_P(StoreFigures, AForgottenClientIsGoneAndItsWorkStays) {
