@@ -7,10 +7,14 @@
 namespace fedwatt {
 namespace {
 
+bool SameMeter(const EnergySample& a, const EnergySample& b) {
+  return a.source == b.source && a.scope == b.scope && a.phase == b.phase;
+}
+
 bool SameKind(const EnergySample& a, const EnergySample& b) {
-  return a.source == b.source && a.quality == b.quality && a.scope == b.scope &&
-         a.phase == b.phase && a.idle_subtracted == b.idle_subtracted &&
-         a.energy_uj.has_value() == b.energy_uj.has_value() && a.reason == b.reason;
+  if (!SameMeter(a, b)) return false;
+  if (!a.energy_uj.has_value() || !b.energy_uj.has_value()) return false;
+  return a.quality == b.quality && a.idle_subtracted == b.idle_subtracted;
 }
 
 // A sum with an unknown part is unknown.
@@ -40,16 +44,38 @@ EnergySample PhaseMeter::End(uint64_t bytes) {
 
 namespace {
 
+void AddTimeAndBytes(const EnergySample& sample, EnergySample* known) {
+  const double total_us = static_cast<double>(known->duration_us + sample.duration_us);
+  if (total_us > 0) {
+    known->coverage = (known->coverage * static_cast<double>(known->duration_us) +
+                       sample.coverage * static_cast<double>(sample.duration_us)) /
+                      total_us;
+  }
+  known->duration_us += sample.duration_us;
+  known->bytes += sample.bytes;
+}
+
+// True if one of the two has no figure: the one that has it stays, and covers less of the time.
+bool MergeGap(const EnergySample& sample, EnergySample* known) {
+  if (!SameMeter(sample, *known)) return false;
+  if (sample.energy_uj.has_value() && known->energy_uj.has_value()) return false;
+  if (!sample.energy_uj.has_value()) {
+    AddTimeAndBytes(sample, known);
+    return true;
+  }
+  EnergySample merged = sample;
+  merged.beside.clear();
+  AddTimeAndBytes(*known, &merged);
+  *known = std::move(merged);
+  return true;
+}
+
 // Without regard to what is beside it.
 void AddOne(const EnergySample& sample, std::vector<EnergySample>* samples) {
   for (EnergySample& known : *samples) {
+    if (MergeGap(sample, &known)) return;
     if (!SameKind(known, sample)) continue;
-    const double total_us = static_cast<double>(known.duration_us + sample.duration_us);
-    if (total_us > 0) {
-      known.coverage = (known.coverage * static_cast<double>(known.duration_us) +
-                        sample.coverage * static_cast<double>(sample.duration_us)) /
-                       total_us;
-    }
+    AddTimeAndBytes(sample, &known);
     known.energy_uj = Sum(known.energy_uj, sample.energy_uj);
     known.machine_energy_uj = Sum(known.machine_energy_uj, sample.machine_energy_uj);
     if (known.sigma_uj.has_value() && sample.sigma_uj.has_value()) {
@@ -58,8 +84,6 @@ void AddOne(const EnergySample& sample, std::vector<EnergySample>* samples) {
     } else {
       known.sigma_uj.reset();
     }
-    known.duration_us += sample.duration_us;
-    known.bytes += sample.bytes;
     return;
   }
   samples->push_back(sample);

@@ -32,8 +32,14 @@ class PhaseMeter {
 };
 
 // Adds `sample` to the one of the same meter, quality, scope and phase, if there is one: energies,
-// bytes and durations add up, sigmas in quadrature, coverage by duration. Else appends it. Samples
-// beside it (EnergySample::beside) likewise, each to its own kind; none in `samples` has any.
+// bytes and durations add up, sigmas in quadrature, coverage by duration. Else appends it.
+//
+// Of a meter's windows with and without a figure the figure stays, and its coverage tells that it
+// is of a part of the time: short windows are often unavailable, and the coordinator books one
+// sample of each (phase, source). Windows without one are one sample, with the first's reason.
+//
+// Samples beside it (EnergySample::beside) likewise, each to its own kind; none in `samples` has
+// any.
 void AddEnergySample(const EnergySample& sample, std::vector<EnergySample>* samples);
 
 // What sending the report will cost cannot be in the report. The session therefore reports an

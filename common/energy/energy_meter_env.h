@@ -19,7 +19,7 @@ namespace fedwatt {
 
 // What an app that embeds the client knows of its own joules, for example Android's PowerMonitor.
 struct HostEnergy {
-  // Microjoules since any start; never goes back. Called at both ends of a window.
+  // Microjoules since any start, never falling. Called at and between a window's ends, any thread.
   std::function<absl::StatusOr<int64_t>()> total_uj;
   EnergyScope scope = EnergyScope::kDevice;
   bool idle_subtracted = false;

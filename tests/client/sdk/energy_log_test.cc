@@ -54,10 +54,36 @@ TEST(AddEnergySampleTest, NeverAddsWhatDiffersInPhaseQualityScopeOrSource) {
   other = base;
   other.source = "battery";
   AddEnergySample(other, &samples);
-  other = base;
-  other.energy_uj.reset();
-  AddEnergySample(other, &samples);
-  EXPECT_THAT(samples, SizeIs(6));
+  EXPECT_THAT(samples, SizeIs(5));
+}
+
+TEST(AddEnergySampleTest, AWindowWithoutAFigureLowersTheCoverageOfTheOnesWith) {
+  EnergySample gap = Sample(Phase::kDownload, 0, 30, 3);
+  gap.quality = EnergyQuality::kUnavailable;
+  gap.energy_uj.reset();
+  gap.sigma_uj.reset();
+  gap.coverage = 0;
+  gap.reason = "a window of 0.03 ms is too short";
+  const EnergySample figure = Sample(Phase::kDownload, 100, 10, 5);
+  for (const bool gap_first : {true, false}) {
+    std::vector<EnergySample> samples;
+    AddEnergySample(gap_first ? gap : figure, &samples);
+    AddEnergySample(gap_first ? figure : gap, &samples);
+    ASSERT_THAT(samples, SizeIs(1)) << "the coordinator books one of a phase and source";
+    EXPECT_EQ(samples[0].energy_uj, 100);
+    EXPECT_EQ(samples[0].quality, EnergyQuality::kMeasured);
+    EXPECT_DOUBLE_EQ(samples[0].coverage, 0.25);
+    EXPECT_EQ(samples[0].duration_us, 40);
+    EXPECT_EQ(samples[0].bytes, 8u);
+    EXPECT_EQ(samples[0].reason, "");
+  }
+  std::vector<EnergySample> gaps;
+  AddEnergySample(gap, &gaps);
+  gap.reason = "a window of 0.04 ms is too short";
+  AddEnergySample(gap, &gaps);
+  ASSERT_THAT(gaps, SizeIs(1)) << "reasons differ from window to window";
+  EXPECT_FALSE(gaps[0].energy_uj.has_value());
+  EXPECT_EQ(gaps[0].duration_us, 60);
 }
 
 TEST(AddEnergySampleTest, WhatIsBesideBecomesSamplesOfTheirOwn) {
