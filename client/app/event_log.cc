@@ -1,6 +1,7 @@
 #include "client/app/event_log.h"
 
 #include <map>
+#include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -58,22 +59,20 @@ void LogPlain(const SessionEvent& event, LogLevel level) {
 }  // namespace
 
 std::string EnergyText(const Report& report) {
-  std::map<std::pair<EnergyQuality, EnergyScope>, std::pair<int64_t, std::string>> figures;
+  std::map<std::tuple<EnergyQuality, EnergyScope, std::string>, int64_t> figures;
   std::vector<std::string> unavailable;
   for (const EnergySample& sample : report.energy) {
     if (!sample.energy_uj.has_value()) {
       unavailable.emplace_back(PhaseName(sample.phase));
       continue;
     }
-    auto& [energy_uj, source] = figures[{sample.quality, sample.scope}];
-    energy_uj += *sample.energy_uj;
-    source = sample.source;
+    figures[{sample.quality, sample.scope, sample.source}] += *sample.energy_uj;
   }
   std::vector<std::string> parts;
-  for (const auto& [kind, figure] : figures) {
-    parts.push_back(absl::StrFormat(
-        "%.2f J %s by %s (%s)", static_cast<double>(figure.first) * 1e-6,
-        EnergyQualityName(kind.first), figure.second, EnergyScopeName(kind.second)));
+  for (const auto& [kind, energy_uj] : figures) {
+    const auto& [quality, scope, source] = kind;
+    parts.push_back(absl::StrFormat("%.2f J %s by %s (%s)", static_cast<double>(energy_uj) * 1e-6,
+                                    EnergyQualityName(quality), source, EnergyScopeName(scope)));
   }
   if (!unavailable.empty()) {
     parts.push_back(absl::StrCat("unavailable for ", absl::StrJoin(unavailable, ", ")));

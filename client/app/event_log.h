@@ -7,8 +7,8 @@
 
 namespace fedwatt::client {
 
-// "12.3 J measured" per quality and scope, unavailable phases by name: what a log line says of a
-// report's energy. Figures of different quality or scope are not added.
+// "12.3 J measured by rapl (package)" per source, quality and scope, unavailable phases by name:
+// what a log line says of a report's energy. Figures that differ in one of these are not added.
 std::string EnergyText(const Report& report);
 
 // One log line per event. Constant message, what varies in fields.

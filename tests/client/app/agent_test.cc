@@ -76,7 +76,7 @@ TEST(ExitRuleTest, TellsWhyNothingWasDone) {
   EXPECT_EQ(rule.exit_code(), kOk);
 }
 
-TEST(EnergyTextTest, NeverAddsFiguresOfDifferentQuality) {
+TEST(EnergyTextTest, NeverAddsFiguresOfDifferentQualityOrSource) {
   Report report;
   EnergySample sample;
   sample.source = "rapl";
@@ -94,6 +94,11 @@ TEST(EnergyTextTest, NeverAddsFiguresOfDifferentQuality) {
   report.energy.push_back(sample);
   EXPECT_EQ(EnergyText(report),
             "3.50 J measured by rapl (package) + 0.25 J estimated by rapl (package)");
+  sample.source = "radio";
+  report.energy.push_back(sample);
+  EXPECT_EQ(EnergyText(report),
+            "3.50 J measured by rapl (package) + 0.25 J estimated by radio (package) + 0.25 J "
+            "estimated by rapl (package)");
   sample.quality = EnergyQuality::kUnavailable;
   sample.energy_uj.reset();
   report.energy = {sample};
