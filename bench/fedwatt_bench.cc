@@ -27,7 +27,7 @@ constexpr char kFooter[] = R"(Sections:
   train    images a second of a client, beside a bare LibTorch loop (1 minute)
   codecs   errors and sizes beside theory, speeds beside this machine's memory (20 seconds)
   memory   the coordinator's peak memory with 10 and with 1,000 clients (2 minutes)
-  micro    the coordinator's inner loops, beside memcpy, axpy and fsync (20 seconds)
+  micro    the coordinator's inner loops, beside memcpy, axpy and fsync (1 minute)
   all      all of them
 
 Example:
