@@ -63,6 +63,13 @@ void Device(const FakeClient& me, Coordinator& coordinator, bool stream,
   }
 }
 
+// With room in memory for some of the updates that come whole.
+std::unique_ptr<Spool> SharedSpool(const TestWorld& world) {
+  return *OpenSpool({.dir = absl::StrCat(world.dir(), "/shared-spool"),
+                     .max_bytes = 1 << 30,
+                     .max_memory_bytes = 10'000});
+}
+
 TEST(CoordinatorOnThreads, ManyDevicesTwoJobsAndAWatcher) {
   TestWorld world;  // for its disk
   SystemClock clock;
@@ -73,10 +80,7 @@ TEST(CoordinatorOnThreads, ManyDevicesTwoJobsAndAWatcher) {
   deps.executor = &pool;
   deps.store = &store;
   deps.blobs = world.blobs.get();
-  // Room for some of the updates that come whole.
-  const auto spool = *OpenSpool({.dir = absl::StrCat(world.dir(), "/shared-spool"),
-                                 .max_bytes = 1 << 30,
-                                 .max_memory_bytes = 10'000});
+  const auto spool = SharedSpool(world);
   deps.spool = spool.get();
   CoordinatorOptions options = world.options;
   options.retry_after_ms = 10;
