@@ -10,6 +10,7 @@
 #include "absl/strings/str_split.h"
 #include "client/sdk/small_file.h"
 #include "common/base/status_macros.h"
+#include "common/model/telemetry.h"
 
 namespace fedwatt {
 namespace {
@@ -21,6 +22,7 @@ constexpr char kDownJoules[] = "down_joules_per_byte";
 constexpr char kEncodeJoules[] = "encode_joules_per_coordinate";
 constexpr char kTrainJoules[] = "train_joules";
 constexpr char kTrainSeconds[] = "train_seconds";
+constexpr char kMeanLoss[] = "mean_loss";
 
 constexpr double kMaxCost = 1e12;
 
@@ -91,6 +93,15 @@ void CostLog::SetTraining(const EnergySample& sample, int64_t duration_us) {
   if (sample.energy_uj.has_value()) Add(kTrainJoules, Joules(sample), 1, KindOf(sample));
 }
 
+void CostLog::SetLoss(const UpdateMetrics& metrics) {
+  const std::optional<LossSums>& sums = metrics.before ? metrics.before : metrics.after;
+  if (ratios_.erase(kMeanLoss) > 0) changed_ = true;
+  if (!sums.has_value() || !std::isfinite(sums->loss_sum)) return;
+  Add(kMeanLoss, sums->loss_sum, static_cast<double>(sums->examples), "-");
+}
+
+std::optional<double> CostLog::mean_loss() const { return Value(kMeanLoss); }
+
 std::optional<double> CostLog::Value(const std::string& name) const {
   const auto found = ratios_.find(name);
   if (found == ratios_.end()) return std::nullopt;
@@ -111,6 +122,17 @@ CostEstimate CostLog::Estimate(const CostEstimate& stated) const {
   fill(kEncodeJoules, &costs.encode_joules_per_coordinate);
   fill(kTrainJoules, &costs.train_joules);
   fill(kTrainSeconds, &costs.train_seconds);
+  return costs;
+}
+
+CostEstimate WithCoarseLink(CostEstimate costs, const CostEstimate& stated) {
+  const auto coarse = [](const std::optional<double>& owners, std::optional<double>* speed) {
+    if (owners.has_value() || !speed->has_value()) return;
+    const std::optional<uint8_t> bucket = LinkBucket(**speed);
+    *speed = bucket.has_value() ? std::optional(LinkBytesPerSecondOf(*bucket)) : std::nullopt;
+  };
+  coarse(stated.up_bytes_per_s, &costs.up_bytes_per_s);
+  coarse(stated.down_bytes_per_s, &costs.down_bytes_per_s);
   return costs;
 }
 

@@ -36,6 +36,11 @@ class CostLog {
   // Replaces what is known of training: it is the last assignment's.
   void SetTraining(const EnergySample& sample, int64_t duration_us);
 
+  // The mean loss of the latest model that came, on this device's data; of the model as it was
+  // trained where that was not measured. Replaces what is known.
+  void SetLoss(const UpdateMetrics& metrics);
+  std::optional<double> mean_loss() const;
+
   // `stated`: what the device's owner says of its link; it stands for what was measured.
   CostEstimate Estimate(const CostEstimate& stated) const;
 
@@ -64,5 +69,9 @@ class CostLog {
   bool changed_ = false;
   std::optional<int64_t> saved_us_;  // by SaveNowAndThen
 };
+
+// What is told of `costs`: speeds of the link that were not `stated` by the device's owner only as
+// what their bucket of 3 bits stands for (common/model/telemetry.h).
+CostEstimate WithCoarseLink(CostEstimate costs, const CostEstimate& stated);
 
 }  // namespace fedwatt

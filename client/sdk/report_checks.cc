@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "common/base/bounds.h"
 #include "common/model/field_checks.h"
@@ -46,6 +48,26 @@ uint64_t ReportedWeight(const Assignment& assignment, uint64_t trained_weight) {
   if (assignment.plan.weight_by == WeightBy::kUniform) weight = std::min<uint64_t>(weight, 1);
   const uint64_t limit = assignment.max_weight > 0 ? assignment.max_weight : bounds::kMaxWeight;
   return std::min(weight, limit);
+}
+
+void DropTotals(AssignmentKind kind, Report* report) {
+  UpdateMetrics& metrics = report->metrics;
+  if (kind == AssignmentKind::kTrain) {
+    metrics.before.reset();
+    metrics.after.reset();
+    metrics.named.clear();
+  }
+  metrics.seconds_by_phase.clear();
+  metrics.peak_memory_bytes = 0;
+  std::map<Phase, EnergySample> phases;
+  for (const EnergySample& sample : report->energy) {
+    EnergySample& silent = phases[sample.phase];
+    silent.source = "none";
+    silent.phase = sample.phase;
+    silent.reason = "this device's user consents to no telemetry";
+  }
+  report->energy.clear();
+  for (auto& [phase, sample] : phases) report->energy.push_back(std::move(sample));
 }
 
 }  // namespace fedwatt

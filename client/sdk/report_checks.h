@@ -15,4 +15,9 @@ void MakeReportable(UpdateMetrics* metrics);
 // By plan.weight_by: 1, or `trained_weight` cut to assignment.max_weight. 0 for no examples.
 uint64_t ReportedWeight(const Assignment& assignment, uint64_t trained_weight);
 
+// For telemetry_level 0: leaves what the work is (counts, bytes, an evaluation's results), without
+// losses of training, seconds, named values and memory. Energy becomes unavailable with the reason,
+// one sample a phase.
+void DropTotals(AssignmentKind kind, Report* report);
+
 }  // namespace fedwatt

@@ -43,6 +43,10 @@ absl::Status CheckOptions(const SessionOptions& options, const SessionDeps& deps
   if (options.state_dir.empty()) {
     return absl::InvalidArgumentError("a session needs a folder for its state (state_dir)");
   }
+  if (options.condition_check_ms < 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("condition_check_ms = ", options.condition_check_ms, ": must be 1 or more"));
+  }
   if (options.max_held < 2 || options.max_held > bounds::kMaxOffers) {
     return absl::InvalidArgumentError(
         absl::StrCat("max_held = ", options.max_held, ": must be 2 to ", bounds::kMaxOffers));
@@ -189,14 +193,16 @@ void SessionCore::Next() {
   Held* const held = NextUnfinished();
   if (held == nullptr) {
     cancel_reason_.clear();
-    return CheckIn(options_.long_poll_ms);
+    return MayBegin() ? CheckIn(options_.long_poll_ms) : WaitForConditions();
   }
+  if (HeldBack(held)) return;
   if (consult_) return CheckIn(0);
   Proceed(held);
 }
 
 void SessionCore::Proceed(Held* held) {
   active_ = held->record.assignment.id;
+  StartWatch();
   const WorkStage stage = held->record.stage;
   if (stage == WorkStage::kReady) return Send(held);
   if (stage == WorkStage::kTrained) return Fetch(held);
@@ -250,12 +256,15 @@ CheckInRequest SessionCore::MakeCheckIn(int64_t max_wait_ms) const {
   request.client_time_ms = deps_.clock->NowMs();
   request.role = options_.role;
   request.models = models_.In(cache_);
-  request.costs = costs_.Estimate(options_.stated_costs);
+  const CostEstimate costs = costs_.Estimate(options_.stated_costs);
+  request.telemetry = MakeTelemetry(costs);
+  if (options_.telemetry_level > 0) request.costs = WithCoarseLink(costs, options_.stated_costs);
   return request;
 }
 
 void SessionCore::CheckIn(int64_t max_wait_ms) {
   active_.clear();
+  StartWatch();
   check_in_us_ = deps_.clock->MonotonicUs();
   const absl::Status saved = costs_.SaveNowAndThen(check_in_us_);
   if (!saved.ok()) EmitProblem(absl::StrCat("cannot keep the costs: ", StatusText(saved)));
@@ -263,6 +272,8 @@ void SessionCore::CheckIn(int64_t max_wait_ms) {
 }
 
 void SessionCore::OnCheckIn(absl::StatusOr<CheckInResponse> response) {
+  const bool cut = std::exchange(conditions_cut_, false);
+  if (cut && absl::IsCancelled(response.status())) return Next();
   const bool consulted = std::exchange(consult_, false);
   if (!response.ok()) {
     // Unfinished work does not need an answer; it needs one only if it is to be dropped.
@@ -367,6 +378,7 @@ void SessionCore::Stop(absl::AnyInvocable<void()> done) {
   if (stopped_) return FinishStop();
   if (std::exchange(stopping_, true)) return;
   *training_cancel_ = true;
+  StopWatch();
   if (timer_ != 0) deps_.executor->Cancel(timer_);
   // What the network still says is no longer for us; a task that runs must end first.
   deps_.transport->CancelAll();

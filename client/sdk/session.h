@@ -12,6 +12,8 @@
 #include "absl/status/statusor.h"
 #include "client/sdk/assignment_check.h"
 #include "client/sdk/backoff.h"
+#include "client/sdk/condition_rules.h"
+#include "client/sdk/device_conditions.h"
 #include "client/sdk/trainer.h"
 #include "client/sdk/transport.h"
 #include "common/base/clock.h"
@@ -56,6 +58,18 @@
 // Costs. What transfers, encoding and training took is told to the coordinator at check-in, as far
 // as it was measured or stated (cost_log.h).
 //
+// Conditions (condition_rules.h). While the device does not meet its owner's rules there are no
+// check-ins; they are asked for again after `condition_check_ms`, then less and less often. They
+// are looked at while there is a check-in, a transfer or a training, too: work that may not go on
+// is stopped within the trainer's next step and reported as CANCELLED with the energy spent. An
+// update that is trained is encoded and sent all the same, unless the network is metered: then it
+// is kept until it is not, or its deadline passes. Reports without an update always go out.
+//
+// What leaves the device. The figures behind these decisions stay on it; a report names the rule
+// alone. Check-ins carry buckets (common/model/telemetry.h), reports totals of the round, both from
+// telemetry_level 1 on. At 0 a report still has what the work is: update, weight, counts, results
+// of an evaluation.
+//
 // weight_multiplier is the coordinator's to apply; the weight reported is the plan's (examples, or
 // 1 when uniform), at most assignment.max_weight.
 namespace fedwatt {
@@ -76,6 +90,7 @@ enum class SessionEventKind {
   kReported,     // acknowledged; report as it was sent
   kResolved,     // outcome; nothing of the assignment is left here
   kForwarded,    // text: address
+  kConditions,   // the device's conditions changed; text: what is not met, or that they are
   kStopped,
 };
 const char* SessionEventName(SessionEventKind kind);
@@ -125,7 +140,9 @@ struct SessionOptions {
   std::map<std::string, std::string> labels;
   std::vector<std::string> codecs;  // empty: all that are built in
   std::vector<OfferedDataset> datasets;
-  uint32_t telemetry_level = 1;
+  uint32_t telemetry_level = 1;  // the user's consent
+  ConditionRules rules;          // when this device works
+  int64_t condition_check_ms = 5000;
   // Between assignments: residuals of error feedback. A client that does not is refused work with
   // codecs that need them.
   bool keeps_state = true;
@@ -151,6 +168,7 @@ struct SessionDeps {
   SessionObserver* observer = nullptr;  // may be null
   // Follows a forward to another coordinator; without it a forward is only reported and waited out.
   std::function<std::shared_ptr<ClientTransport>(const std::string& address)> connect;
+  DeviceConditions* conditions = nullptr;  // may be null: nothing is known of the device
 };
 
 class SessionCore;

@@ -30,6 +30,7 @@
 // class, which ends in Next().
 //
 //   session.cc         start, check in, wait, stop
+//   session_conditions.cc  when the device may work, and what it tells of itself
 //   session_fetch.cc   take on an assignment, download, verify
 //   session_steps.cc   models that come in steps
 //   session_train.cc   train, encode, fail
@@ -156,6 +157,24 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   void Save(const Held& held);
   void Written(const Held& held, const absl::Status& status) const;
 
+  // session_conditions.cc
+  // Whether to ask for work now.
+  bool MayBegin();
+  // True if the conditions keep `held` from going on; that has been dealt with.
+  bool HeldBack(Held* held);
+  void WaitForConditions();
+  // From now on until something waits: looks at the conditions every condition_check_ms.
+  void StartWatch();
+  void Watch();
+  void StopWatch();
+  // True if any rule can be broken.
+  bool HasConditions() const;
+  void ReadConditions();
+  void Say(const Verdict& verdict);
+  // What of a verdict leaves the device.
+  std::string TellableReason(const Verdict& verdict) const;
+  DeviceTelemetry MakeTelemetry(const CostEstimate& costs) const;
+
   // session_fetch.cc
   void Accept(Assignment assignment);
   absl::Status TakeInline(Held* held);
@@ -249,6 +268,14 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   int64_t check_in_us_ = 0;
   uint64_t sending_bytes_ = 0;  // of the inline report under way
   std::string cancel_reason_;
+  DeviceState device_;  // as it was read last, at device_read_us_
+  std::optional<int64_t> device_read_us_;
+  Condition said_ = Condition::kNone;
+  std::vector<std::string> unchecked_said_;
+  bool flaws_said_ = false;
+  uint64_t watch_timer_ = 0;
+  int64_t conditions_wait_ms_ = 0;
+  bool conditions_cut_ = false;  // the check-in under way was ended by Watch
   const std::shared_ptr<std::atomic<bool>> training_cancel_ =
       std::make_shared<std::atomic<bool>>(false);
   std::vector<absl::AnyInvocable<void()>> on_stopped_;

@@ -35,6 +35,8 @@ const char* SessionEventName(SessionEventKind kind) {
       return "resolved";
     case SessionEventKind::kForwarded:
       return "forwarded";
+    case SessionEventKind::kConditions:
+      return "conditions";
     case SessionEventKind::kStopped:
       return "stopped";
   }

@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/sdk/error_feedback.h"
+#include "client/sdk/report_checks.h"
 #include "client/sdk/session_core.h"
 #include "common/base/bounds.h"
 #include "common/base/status_util.h"
@@ -22,6 +23,7 @@ Report SessionCore::MakeReport(const Held& held, uint64_t offset) const {
     report.metrics.bytes_up += to_go;
     AddEnergySample(upload_estimate_.Estimate(to_go), &report.energy);
   }
+  if (options_.telemetry_level == 0) DropTotals(held.record.assignment.kind, &report);
   return report;
 }
 

@@ -210,6 +210,7 @@ void SessionCore::OnTrained(Worked worked) {
     if (held->record.assignment.kind == AssignmentKind::kTrain) {
       costs_.SetTraining(worked.sample, worked.duration_us);
     }
+    costs_.SetLoss(held->record.report.metrics);
     EmitFor(SessionEventKind::kTrained, *held);
     held->update_trusted = true;
     return stopping_ || held->record.stage == WorkStage::kReady ? Next() : Encode(held);

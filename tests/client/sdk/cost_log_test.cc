@@ -181,5 +181,46 @@ TEST_F(CostLogTest, SavesOnlyNews) {
   EXPECT_TRUE(log_.Save().ok());  // said once
 }
 
+TEST_F(CostLogTest, TheLossIsTheModelsAsItCame) {
+  CostLog log = CostLog::Load(path_);
+  EXPECT_FALSE(log.mean_loss().has_value());
+  UpdateMetrics metrics;
+  metrics.before = LossSums{100, 250, 700, 0, 0};
+  metrics.after = LossSums{100, 50, 30, 0, 0};
+  log.SetLoss(metrics);
+  EXPECT_EQ(log.mean_loss(), 2.5);
+  metrics.before.reset();
+  log.SetLoss(metrics);
+  EXPECT_EQ(log.mean_loss(), 0.5);
+  ASSERT_TRUE(log.Save().ok());
+  EXPECT_EQ(CostLog::Load(path_).mean_loss(), 0.5);
+  log.SetLoss(UpdateMetrics());
+  EXPECT_FALSE(log.mean_loss().has_value());
+  metrics.after = LossSums{0, 50, 30, 0, 0};
+  log.SetLoss(metrics);
+  EXPECT_FALSE(log.mean_loss().has_value());
+}
+
+TEST(WithCoarseLinkTest, OnlyABucketOfWhatWasMeasuredLeaves) {
+  CostEstimate costs;
+  costs.up_bytes_per_s = 123'456.7;
+  costs.down_bytes_per_s = 9e9;
+  costs.train_joules = 3.25;
+  const CostEstimate told = WithCoarseLink(costs, {});
+  EXPECT_EQ(told.up_bytes_per_s, 128 * 1024.0);  // between 64 and 256 KiB/s
+  EXPECT_EQ(told.down_bytes_per_s, 128.0 * 1024 * 1024);
+  EXPECT_EQ(told.train_joules, 3.25);
+  EXPECT_FALSE(told.up_joules_per_byte.has_value());
+}
+
+TEST(WithCoarseLinkTest, WhatTheOwnerStatesIsToldAsStated) {
+  CostEstimate stated;
+  stated.up_bytes_per_s = 123'456.7;
+  CostEstimate costs = stated;
+  costs.down_bytes_per_s = 1e5;
+  EXPECT_EQ(WithCoarseLink(costs, stated).up_bytes_per_s, 123'456.7);
+  EXPECT_NE(WithCoarseLink(costs, stated).down_bytes_per_s, 1e5);
+}
+
 }  // namespace
 }  // namespace fedwatt

@@ -53,5 +53,56 @@ TEST(ReportedWeightTest, IsByThePlanAndWithinTheLimits) {
   EXPECT_EQ(ReportedWeight(assignment, 0), 0);
 }
 
+Report FullReport() {
+  Report report;
+  report.weight = 600;
+  report.metrics.examples = 600;
+  report.metrics.steps = 20;
+  report.metrics.bytes_up = 4000;
+  report.metrics.before = report.metrics.after = LossSums{600, 300, 200, 1, 2};
+  report.metrics.seconds_by_phase = {{"train", 2.5}};
+  report.metrics.named = {{"f1", 0.5}};
+  report.metrics.peak_memory_bytes = 1 << 20;
+  for (const char* source : {"rapl", "nvml"}) {
+    EnergySample sample;
+    sample.source = source;
+    sample.quality = EnergyQuality::kMeasured;
+    sample.energy_uj = 42;
+    sample.duration_us = 2'500'000;
+    report.energy.push_back(sample);
+  }
+  return report;
+}
+
+TEST(DropTotalsTest, LeavesWhatTheWorkIs) {
+  Report report = FullReport();
+  DropTotals(AssignmentKind::kTrain, &report);
+  EXPECT_EQ(report.weight, 600);
+  EXPECT_EQ(report.metrics.examples, 600);
+  EXPECT_EQ(report.metrics.steps, 20);
+  EXPECT_EQ(report.metrics.bytes_up, 4000);
+  EXPECT_FALSE(report.metrics.before || report.metrics.after);
+  EXPECT_TRUE(report.metrics.seconds_by_phase.empty() && report.metrics.named.empty());
+  EXPECT_EQ(report.metrics.peak_memory_bytes, 0);
+}
+
+TEST(DropTotalsTest, EnergyIsUnavailableNotZero) {
+  Report report = FullReport();
+  DropTotals(AssignmentKind::kTrain, &report);
+  ASSERT_EQ(report.energy.size(), 1);
+  EXPECT_EQ(report.energy[0].quality, EnergyQuality::kUnavailable);
+  EXPECT_FALSE(report.energy[0].energy_uj.has_value());
+  EXPECT_EQ(report.energy[0].duration_us, 0);
+  EXPECT_EQ(report.energy[0].reason, "this device's user consents to no telemetry");
+}
+
+TEST(DropTotalsTest, AnEvaluationsResultsAreItsWork) {
+  Report report = FullReport();
+  DropTotals(AssignmentKind::kEvaluate, &report);
+  EXPECT_TRUE(report.metrics.after.has_value());
+  EXPECT_EQ(report.metrics.named.at("f1"), 0.5);
+  EXPECT_TRUE(report.metrics.seconds_by_phase.empty());
+}
+
 }  // namespace
 }  // namespace fedwatt

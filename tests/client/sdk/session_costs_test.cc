@@ -1,5 +1,6 @@
 // What a session measures of its own work and tells the coordinator.
 
+#include "common/model/telemetry.h"
 #include "gmock/gmock.h"
 #include "tests/client/sdk/session_fixture.h"
 
@@ -35,8 +36,9 @@ TEST_F(SessionCostsTest, TheFirstCheckInKnowsNothing) {
 
 TEST_F(SessionCostsTest, TheNextCheckInTellsWhatWasMeasured) {
   WorkOnce();
-  EXPECT_THAT(Told().up_bytes_per_s, Optional(DoubleNear(400'000, 1e-6)));
-  EXPECT_THAT(Told().down_bytes_per_s, Optional(DoubleNear(400'000, 1e-6)));  // the model's
+  // 400 kB/s; of the link only a bucket leaves the device.
+  EXPECT_EQ(Told().up_bytes_per_s, LinkBytesPerSecondOf(*LinkBucket(400'000)));
+  EXPECT_EQ(Told().down_bytes_per_s, LinkBytesPerSecondOf(*LinkBucket(400'000)));
   // The meter's 1000 uJ a window and 2 uJ a byte.
   EXPECT_THAT(Told().up_joules_per_byte, Optional(DoubleNear(1601e-3 / 800e3, 1e-12)));
   EXPECT_THAT(Told().down_joules_per_byte, Optional(DoubleNear(1601e-3 / 800e3, 1e-12)));
@@ -76,7 +78,8 @@ TEST_F(SessionCostsTest, ATransferThatBrokeSaysNothingOfTheLink) {
   Start();
   Advance(60'000);
   ASSERT_THAT(coordinator_.reports, SizeIs(1));
-  EXPECT_THAT(Told().up_bytes_per_s, Optional(DoubleNear(50'000, 1e-6)));  // the rest's
+  // The rest's 50 kB/s.
+  EXPECT_EQ(Told().up_bytes_per_s, LinkBytesPerSecondOf(*LinkBucket(50'000)));
 }
 
 TEST_F(SessionCostsTest, TheOwnersLinkStandsForTheMeasuredOne) {

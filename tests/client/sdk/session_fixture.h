@@ -193,6 +193,7 @@ class SessionTest : public ::testing::Test {
     deps.transport = &coordinator_;
     deps.trainer = &trainer_;
     deps.meter = &meter_;
+    deps.conditions = conditions_;
     deps.observer = &transcript_;
     deps.connect = connect_;
     auto session = Session::Open(options_, deps);
@@ -223,6 +224,7 @@ class SessionTest : public ::testing::Test {
   FakeCoordinator coordinator_{&executor_, &clock_};
   FakeTrainer trainer_;
   FakeMeter meter_;
+  DeviceConditions* conditions_ = nullptr;
   Transcript transcript_;
   SessionOptions options_;
   std::function<std::shared_ptr<ClientTransport>(const std::string&)> connect_;
