@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "client/app/condition_setup.h"
 #include "client/app/event_log.h"
 #include "client/app/exit_codes.h"
 #include "client/app/setup.h"
@@ -65,6 +66,9 @@ SessionOptions MakeSessionOptions(const ClientConfig& config, const ClientIdenti
   options.memory_bytes = config.memory_limit_bytes;
   options.labels = config.labels;
   options.stated_costs = StatedCosts(config);
+  options.telemetry_level = config.telemetry_level;
+  options.rules = RulesOf(config);
+  options.condition_check_ms = static_cast<int64_t>(config.condition_check_s * 1000);
   return options;
 }
 
@@ -104,6 +108,7 @@ struct Parts {
   // started it.
   ThreadPool work{1};
   FoundMeter meter;
+  std::unique_ptr<DeviceConditions> conditions;
   std::unique_ptr<ClientTransport> transport;  // its last callbacks still need the strand
   std::unique_ptr<Session> session;
 };
@@ -127,6 +132,7 @@ SessionDeps MakeDeps(Parts* parts, const ClientIdentity& identity, const Clock* 
   deps.transport = parts->transport.get();
   deps.trainer = parts->trainer.get();
   deps.meter = parts->meter.meter.get();
+  deps.conditions = parts->conditions.get();
   deps.observer = parts->watcher.get();
   deps.connect = [identity, clock, pool = &parts->pool](
                      const std::string& address) -> std::shared_ptr<ClientTransport> {
@@ -193,6 +199,7 @@ void ExitRule::OnEvent(const SessionEvent& event) {
       active_.erase(event.assignment_id);
       break;
     case SessionEventKind::kProblem:
+    case SessionEventKind::kConditions:
     case SessionEventKind::kStopped:
       return;
     case SessionEventKind::kResolved:
@@ -246,6 +253,7 @@ int RunAgent(const ClientConfig& config, const Clock& clock, ShutdownSignal* shu
   absl::StatusOr<FoundMeter> meter = FindMeter(config, &clock, parts.trainer.get());
   if (!meter.ok()) return Complain(meter.status(), "meter", kUnusable);
   parts.meter = *std::move(meter);
+  parts.conditions = FindConditions(config, &clock, parts.trainer.get());
   absl::StatusOr<std::unique_ptr<ClientTransport>> transport =
       Connect(*identity, config.server, &clock, &parts.pool);
   if (!transport.ok()) return Complain(transport.status(), "server", kUsage);
@@ -295,6 +303,8 @@ int RunCheck(const ClientConfig& config, const Clock& clock) {
   if (trainer.ok()) {
     const auto meter = FindMeter(config, &clock, trainer->get());
     say("meter", meter.status(), meter.ok() ? meter->found : "", kUnusable);
+    const auto conditions = FindConditions(config, &clock, trainer->get());
+    say("conditions", absl::OkStatus(), DescribeConditions(config, conditions->Read()), kUnusable);
   }
   return exit_code;
 }

@@ -84,6 +84,39 @@ void AddMeterFlags(CLI::App& app, ClientConfig* config) {
       ->capture_default_str();
 }
 
+void AddConditionFlags(CLI::App& app, ClientConfig* config) {
+  app.add_flag("--require-charging", config->require_charging,
+               "Work on external power only (a device without a battery always has it)");
+  app.add_option("--min-charge", config->min_charge_percent,
+                 "Percent: below it no work on battery; begins 5 above it")
+      ->check(CLI::Range(0.0, 100.0));
+  app.add_option("--max-temperature", config->max_temperature_c,
+                 "Degrees Celsius of the hottest sensor: above it no work; begins 5 below it")
+      ->check(CLI::Range(1.0, 150.0));
+  app.add_option("--metered", config->metered,
+                 "yes | no | auto: whether this device's network costs by the byte; then it does "
+                 "not work")
+      ->check(CLI::IsMember({"yes", "no", "auto"}))
+      ->capture_default_str();
+  app.add_option("--metered-file", config->metered_file,
+                 "File that holds yes or no instead, read every few seconds");
+  app.add_flag("--allow-metered", config->allow_metered, "Work on a metered network, too");
+  app.add_flag("--require-idle", config->require_idle,
+               "Work only while others use at most a quarter of the processors");
+  app.add_option("--condition-check-s", config->condition_check_s,
+                 "How often these are looked at during work, in seconds")
+      ->check(CLI::Range(0.1, 3600.0))
+      ->capture_default_str();
+  app.add_option("--telemetry-level", config->telemetry_level,
+                 "Consent: 0 nothing of the device but the work itself; 1 to 3 also buckets of "
+                 "battery, link and loss, and a round's joules and seconds")
+      ->check(CLI::Range(0, 3))
+      ->capture_default_str();
+  app.add_option("--sysfs-root", config->sysfs_root,
+                 "Where sys and proc are, from which battery, temperature and load are read")
+      ->capture_default_str();
+}
+
 void AddLinkFlags(CLI::App& app, ClientConfig* config) {
   app.add_option("--link-up-mbps", config->link_up_mbps,
                  "This device's link to the coordinator in Mbit/s, for the choice of codecs "
@@ -148,6 +181,9 @@ std::string FindConflict(const ClientConfig& config) {
     return "--trusted-key FILE is missing: without one no bundle may run here (`fedwatt certs "
            "keys` shows the job owner's)";
   }
+  if (!config.metered_file.empty() && config.metered != "auto") {
+    return "pass only one of --metered and --metered-file";
+  }
   if (config.datasets.empty()) {
     return "--dataset is missing: without data there is no work, for example --dataset "
            "\"digits=idx:/data/digits?split=train\"";
@@ -192,6 +228,7 @@ ParsedCommandLine ParseCommandLine(std::vector<std::string> args) {
   AddConnectionFlags(app, &config);
   AddWorkFlags(app, &config, &raw);
   AddMeterFlags(app, &config);
+  AddConditionFlags(app, &config);
   AddLinkFlags(app, &config);
   AddRunFlags(app, &config);
   const std::vector<std::string> given = args;

@@ -44,6 +44,18 @@ struct ClientConfig {
   std::string radio_link;       // wifi, lte, 3g or ethernet; empty: no model of the radio
   double simulated_watts = 5;   // of the meter `simulated`
 
+  // When this device works (client/sdk/condition_rules.h), and what it tells of itself.
+  bool require_charging = false;
+  std::optional<double> min_charge_percent;
+  std::optional<double> max_temperature_c;
+  std::string metered = "auto";  // yes, no or auto
+  std::string metered_file;
+  bool allow_metered = false;
+  bool require_idle = false;
+  double condition_check_s = 5;
+  uint32_t telemetry_level = 1;
+  std::string sysfs_root = "/";  // of the conditions' files
+
   // The link as its owner knows it; unset: measured.
   std::optional<double> link_up_mbps;  // 10^6 bits per second
   std::optional<double> link_down_mbps;

@@ -106,6 +106,8 @@ void LogSessionEvent(const SessionEvent& event) {
                                  {"examples", absl::StrCat(event.report->metrics.examples)},
                                  {"steps", absl::StrCat(event.report->metrics.steps)},
                                  {"loss", LossText(event.report->metrics)}});
+    case SessionEventKind::kConditions:
+      return LogInfo("conditions", {{"what", event.text}});
     case SessionEventKind::kProblem:
     case SessionEventKind::kFailed:
       return LogPlain(event, LogLevel::kWarning);

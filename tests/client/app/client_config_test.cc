@@ -107,6 +107,39 @@ TEST(ClientConfigTest, TheLinkIsMeasuredUnlessItIsStated) {
   ExpectUsageError(With({"--joules-per-mb-down", "-1"}), "--joules-per-mb-down");
 }
 
+TEST(ClientConfigTest, ConditionsBindOnlyWhereTheyAreStated) {
+  const ClientConfig none = ParseCommandLine(kLeast).config;
+  EXPECT_FALSE(none.require_charging || none.require_idle || none.allow_metered);
+  EXPECT_FALSE(none.min_charge_percent || none.max_temperature_c);
+  EXPECT_EQ(none.metered, "auto");
+  EXPECT_EQ(none.telemetry_level, 1);
+  const ParsedCommandLine parsed = ParseCommandLine(
+      With({"--require-charging", "--min-charge", "20", "--max-temperature", "42.5", "--metered",
+            "yes", "--allow-metered", "--require-idle", "--telemetry-level", "0",
+            "--condition-check-s", "0.5", "--sysfs-root", "/fixture"}));
+  ASSERT_FALSE(parsed.exit_code.has_value()) << parsed.text;
+  const ClientConfig& config = parsed.config;
+  EXPECT_TRUE(config.require_charging && config.require_idle && config.allow_metered);
+  EXPECT_EQ(config.min_charge_percent, 20.0);
+  EXPECT_EQ(config.max_temperature_c, 42.5);
+  EXPECT_EQ(config.metered, "yes");
+  EXPECT_EQ(config.telemetry_level, 0);
+  EXPECT_EQ(config.condition_check_s, 0.5);
+  EXPECT_EQ(config.sysfs_root, "/fixture");
+}
+
+TEST(ClientConfigTest, ConditionsThatCannotBeAreRefused) {
+  ExpectUsageError(With({"--min-charge", "101"}), "101");
+  ExpectUsageError(With({"--min-charge", "-1"}), "-1");
+  ExpectUsageError(With({"--max-temperature", "0"}), "--max-temperature");
+  ExpectUsageError(With({"--max-temperature", "hot"}), "hot");
+  ExpectUsageError(With({"--metered", "perhaps"}), "perhaps");
+  ExpectUsageError(With({"--telemetry-level", "4"}), "4");
+  ExpectUsageError(With({"--condition-check-s", "0"}), "--condition-check-s");
+  ExpectUsageError(With({"--metered", "no", "--metered-file", "/f"}),
+                   "pass only one of --metered and --metered-file");
+}
+
 TEST(ClientConfigTest, OnceAloneMeansOne) {
   EXPECT_EQ(ParseCommandLine(With({"--once"})).config.once, 1);
 }
