@@ -1,10 +1,10 @@
 // `mean`: sum n_i x_i / sum n_i over int64 fixed-point sums (law 5, common/tensor/fixed_point.h);
 // buffers by common/tensor/buffer_accumulator.h.
 //
-// The sums lie in blocks, each behind its own mutex: passes of several threads follow one another
-// from block to block. A pass folds all its updates into a block before it goes on to the next, so
-// that the sums move through the cache once for all of them. Memory is 8 bytes a coordinate and one
-// block per pass under way.
+// The sums are worked on in blocks, each behind its own mutex: passes of several threads follow one
+// another from block to block. A pass folds all its updates into a block before it goes on to the
+// next, so that the sums move through the cache once for all of them. Memory is 8 bytes a
+// coordinate and one block per pass under way.
 //
 // An update is read once: a block is checked, then folded. Should a later block turn out bad or
 // unreadable, the blocks before it are read again and folded with the opposite sign, which undoes
@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/large_memory.h"
 #include "common/base/mutex.h"
 #include "common/base/status_macros.h"
 #include "common/base/status_util.h"
@@ -29,16 +30,15 @@ namespace {
 // Those of compressed updates: whole ones are decoded in place.
 constexpr uint64_t kBlockCoordinates = 64 * 1024;
 
-struct Block {
-  Mutex mutex;
-  std::vector<int64_t> sums ABSL_GUARDED_BY(mutex);  // empty: all zero
-};
+constexpr uint64_t kBlockBytes = kBlockCoordinates * sizeof(int64_t);
+static_assert(LargeMemory::kReleaseBytes % kBlockBytes == 0);
 
 class Mean final : public Aggregator {
  public:
-  Mean(AggregatorConfig config, int scale, BufferAccumulator buffers)
+  Mean(AggregatorConfig config, int scale, LargeMemory sums, BufferAccumulator buffers)
       : config_(std::move(config)),
         scale_(scale),
+        sums_(std::move(sums)),
         blocks_((config_.layout.coordinates + kBlockCoordinates - 1) / kBlockCoordinates),
         buffers_(std::move(buffers)) {}
 
@@ -70,12 +70,17 @@ class Mean final : public Aggregator {
   uint64_t BlockSize(size_t block) const {
     return std::min(kBlockCoordinates, config_.layout.coordinates - block * kBlockCoordinates);
   }
+  std::span<int64_t> Sums(size_t block) const {
+    return {reinterpret_cast<int64_t*>(sums_.bytes().data()) + block * kBlockCoordinates,
+            BlockSize(block)};
+  }
 
   // Constant after construction.
   const AggregatorConfig config_;
   const int scale_;
 
-  std::vector<Block> blocks_;
+  LargeMemory sums_;           // int64: one for each coordinate
+  std::vector<Mutex> blocks_;  // each guards its part of sums_
 
   mutable Mutex mutex_;
   absl::Status usable_ ABSL_GUARDED_BY(mutex_);
@@ -160,10 +165,8 @@ absl::Status Mean::FoldBlock(const UpdateView& update, size_t block, double fact
   if (!stats.finite || stats.max_abs > config_.max_abs_delta) {
     return FindBadF32(delta, config_.max_abs_delta, begin);
   }
-  Block& target = blocks_[block];
-  MutexLock lock(&target.mutex);
-  if (target.sums.empty()) target.sums.resize(delta.size());
-  FoldF32(delta, factor, target.sums);
+  MutexLock lock(&blocks_[block]);
+  FoldF32(delta, factor, Sums(block));
   return absl::OkStatus();
 }
 
@@ -211,15 +214,11 @@ absl::Status Mean::MergeWith(Aggregator&& other) {
                                                      from->folded_));
   }
   for (size_t i = 0; i < blocks_.size(); ++i) {
-    MutexLock block_lock(&blocks_[i].mutex);
-    MutexLock from_lock(&from->blocks_[i].mutex);
-    std::vector<int64_t> sums = std::exchange(from->blocks_[i].sums, {});
-    if (blocks_[i].sums.empty()) {
-      blocks_[i].sums = std::move(sums);
-    } else if (!sums.empty()) {
-      AddI64(sums, blocks_[i].sums);
-    }
+    MutexLock block_lock(&blocks_[i]);
+    MutexLock from_lock(&from->blocks_[i]);
+    AddI64(from->Sums(i), Sums(i));
   }
+  from->sums_ = LargeMemory();
   if (from->folded_ > 0) buffers_.MergeWith(from->buffers_);
   begun_ += from->folded_;
   folded_ += from->folded_;
@@ -246,12 +245,15 @@ absl::StatusOr<AggregateResult> Mean::Report() && {
   const double divisor = FoldFactor(total_weight_, 1, scale_);
   // Sums are freed as the mean grows, so that both never exist whole.
   result.mean_delta.reserve(config_.layout.coordinates);
+  PreferHugePages(result.mean_delta.data(), config_.layout.coordinates * sizeof(float));
   for (size_t i = 0; i < blocks_.size(); ++i) {
-    MutexLock block_lock(&blocks_[i].mutex);
-    const std::vector<int64_t> sums = std::exchange(blocks_[i].sums, {});
+    MutexLock block_lock(&blocks_[i]);
     const size_t begin = result.mean_delta.size();
     result.mean_delta.resize(begin + BlockSize(i));
-    ToMeanF32(sums, divisor, std::span<float>(result.mean_delta).subspan(begin));
+    ToMeanF32(Sums(i), divisor, std::span<float>(result.mean_delta).subspan(begin));
+    const size_t done = (i + 1) * kBlockBytes;
+    const size_t rest = done % LargeMemory::kReleaseBytes;
+    if (rest == 0) sums_.Release(done - LargeMemory::kReleaseBytes, done);
   }
   usable_ = absl::FailedPreconditionError("these sums were reported");
   return result;
@@ -266,7 +268,9 @@ absl::StatusOr<std::unique_ptr<Aggregator>> MakeMean(const AggregatorConfig& con
   FW_ASSIGN_OR_RETURN(BufferAccumulator buffers,
                       BufferAccumulator::Create(config.manifest, config.layout, config.max_weight,
                                                 config.max_reports));
-  return std::make_unique<Mean>(config, scale, std::move(buffers));
+  FW_ASSIGN_OR_RETURN(LargeMemory sums,
+                      LargeMemory::Create(config.layout.coordinates * sizeof(int64_t)));
+  return std::make_unique<Mean>(config, scale, std::move(sums), std::move(buffers));
 }
 
 }  // namespace fedwatt

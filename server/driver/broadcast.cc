@@ -229,12 +229,13 @@ absl::StatusOr<BroadcastState> NextBroadcast(const JobSetup& setup, const Broadc
   FW_ASSIGN_OR_RETURN(ModelBuilder builder, ModelBuilder::Create(&manifest, &setup.layout));
   FW_RETURN_IF_ERROR(builder.StartFrom(base));
   FW_RETURN_IF_ERROR(builder.Apply(AsBytes(step)));
+  FW_ASSIGN_OR_RETURN(const std::unique_ptr<BlobWriter> model, StartBlob(blobs, builder.model()));
   FW_ASSIGN_OR_RETURN(const std::string whole,
                       EncodeWholeModel(manifest, setup.layout, builder.model(), steps));
   BroadcastState state;
   state.version = exact.version;
   state.exact = exact.sha256;
-  FW_ASSIGN_OR_RETURN(state.model, blobs->Put(builder.model()));
+  FW_ASSIGN_OR_RETURN(state.model, model->Commit());
   FW_ASSIGN_OR_RETURN(state.whole, blobs->Put(AsBytes(whole)));
   state.steps = now.state.steps;
   if (state.model.sha256 != now.state.model.sha256) {

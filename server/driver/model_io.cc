@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/large_memory.h"
 #include "common/base/status_macros.h"
 
 namespace fedwatt {
@@ -16,6 +17,17 @@ static_assert(std::endian::native == std::endian::little, "flat models are littl
 
 ByteSpan BytesOf(std::span<const float> values) {
   return {reinterpret_cast<const uint8_t*>(values.data()), values.size_bytes()};
+}
+
+// A piece is still in the processor's cache when the writer, having copied it, hashes it.
+absl::Status AppendInPieces(ByteSpan data, BlobWriter* writer) {
+  constexpr size_t kPieceBytes = 1 << 20;
+  while (!data.empty()) {
+    const ByteSpan piece = data.first(std::min(kPieceBytes, data.size()));
+    FW_RETURN_IF_ERROR(writer->Append(piece));
+    data = data.subspan(piece.size());
+  }
+  return absl::OkStatus();
 }
 
 // Joins the many small tensors of a model into writes of a size that a disk likes.
@@ -29,7 +41,7 @@ class Joiner {
       return absl::OkStatus();
     }
     FW_RETURN_IF_ERROR(Flush());
-    return writer_->Append(data);
+    return AppendInPieces(data, writer_);
   }
 
   absl::Status Flush() {
@@ -48,7 +60,7 @@ class Joiner {
 }  // namespace
 
 std::vector<float> GatherTrainable(const UpdateLayout& layout, ByteSpan model) {
-  std::vector<float> values(layout.coordinates);
+  std::vector<float> values = LargeVector<float>(layout.coordinates);
   for (const UpdateLayout::Piece& piece : layout.trainable) {
     std::memcpy(values.data() + piece.offset, model.data() + piece.model_offset,
                 piece.elements * sizeof(float));
@@ -77,6 +89,12 @@ void SubtractTrainable(const UpdateLayout& layout, ByteSpan model, std::span<flo
       for (uint64_t i = 0; i < count; ++i) out[i] -= block[i];
     }
   }
+}
+
+absl::StatusOr<std::unique_ptr<BlobWriter>> StartBlob(BlobStore* blobs, ByteSpan data) {
+  FW_ASSIGN_OR_RETURN(std::unique_ptr<BlobWriter> writer, blobs->NewBlob());
+  FW_RETURN_IF_ERROR(AppendInPieces(data, writer.get()));
+  return writer;
 }
 
 absl::StatusOr<BlobRef> PutModel(BlobStore* blobs, const Manifest& manifest,

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -21,6 +22,10 @@ void ScatterTrainable(const UpdateLayout& layout, std::span<const float> values,
 
 // values -= the coordinates of a flat model.
 void SubtractTrainable(const UpdateLayout& layout, ByteSpan model, std::span<float> values);
+
+// A blob of `data` on its way to the disk, which works while the caller goes on; durable after
+// BlobWriter::Commit.
+absl::StatusOr<std::unique_ptr<BlobWriter>> StartBlob(BlobStore* blobs, ByteSpan data);
 
 // A new model: `base` with `parameters` (layout.coordinates) and `buffers` (layout.buffer_bytes, or
 // empty: keep the base's) in their places. Streams, durable on return.

@@ -2,7 +2,9 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "tests/server/strategies/make_strategy.h"
 
 namespace fedwatt {
@@ -38,6 +40,33 @@ TEST(FedAvgTest, ASumBeyondFloat32IsRefused) {
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(status.message()), HasSubstr("coordinate 1"));
   EXPECT_THAT(parameters, ElementsAre(1, max));
+}
+
+TEST(FedAvgTest, EveryCoordinateOfALargeModelIsSteppedAndChecked) {
+  constexpr size_t kSize = 2500;  // whole blocks and a rest
+  std::vector<float> delta(kSize);
+  std::vector<float> start(kSize);
+  for (size_t i = 0; i < kSize; ++i) {
+    delta[i] = 0.1f * static_cast<float>(i % 7);
+    start[i] = static_cast<float>(i) - 1000.3f;
+  }
+  std::vector<float> parameters = start;
+  ASSERT_TRUE((*Make("fedavg", {{"server_lr", 0.3}}))->Apply(delta, parameters).ok());
+  for (size_t i = 0; i < kSize; ++i) {
+    const double exact = static_cast<double>(start[i]) + 0.3 * static_cast<double>(delta[i]);
+    ASSERT_EQ(parameters[i], static_cast<float>(exact)) << i;
+  }
+  for (const size_t bad : {size_t{0}, size_t{1023}, size_t{1024}, size_t{2047}, size_t{2499}}) {
+    for (const float value :
+         {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()}) {
+      std::vector<float> broken = delta;
+      broken[bad] = value;
+      parameters = start;
+      const absl::Status status = (*Make("fedavg", {}))->Apply(broken, parameters);
+      EXPECT_THAT(std::string(status.message()), HasSubstr(absl::StrCat("coordinate ", bad, ":")));
+      EXPECT_EQ(parameters, start) << "all or nothing";
+    }
+  }
 }
 
 TEST(FedAvgTest, LeavesThePlanAlone) {
