@@ -155,10 +155,10 @@ absl::StatusOr<std::vector<Escape>> TakeEscapes(std::span<const uint8_t>* body, 
   escapes.reserve(count);
   const int64_t least = INT16_MIN >> plan.shift;
   const int64_t greatest = INT16_MAX >> plan.shift;
-  auto at = high.begin();
-  for (;;) {
-    at = std::find(at, high.end(), kEscape);
-    if (at == high.end()) break;
+  const uint8_t* const end = high.data() + high.size();
+  for (const uint8_t* at = high.data(); at != end; ++at) {
+    at = static_cast<const uint8_t*>(std::memchr(at, kEscape, static_cast<size_t>(end - at)));
+    if (at == nullptr) break;
     if (escapes.size() == count) return Malformed("escapes missing");
     FW_ASSIGN_OR_RETURN(const uint64_t folded, TakeVarint(body));
     const int64_t distance = UnZigZag(folded);
@@ -167,8 +167,7 @@ absl::StatusOr<std::vector<Escape>> TakeEscapes(std::span<const uint8_t>* body, 
     }
     const int64_t value = plan.base + (distance < 0 ? distance : distance + kHighParts);
     if (value > greatest) return Malformed(absl::StrCat("an escape to ", distance));
-    escapes.push_back({static_cast<size_t>(at - high.begin()), static_cast<int16_t>(value)});
-    ++at;
+    escapes.push_back({static_cast<size_t>(at - high.data()), static_cast<int16_t>(value)});
   }
   if (escapes.size() != count) return Malformed("more escapes than symbols need");
   return escapes;
