@@ -1,6 +1,5 @@
 #include "client/sdk/model_assembly.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -14,7 +13,6 @@ namespace {
 
 constexpr char kBaseName[] = "the model that they start from";
 constexpr size_t kHashDigits = 8;
-constexpr size_t kWriteBytes = 256 * 1024;  // hashed while it is in the cache
 
 absl::StatusOr<MappedFile> OpenVerified(const std::string& what, const std::string& path,
                                         const Digest& sha256) {
@@ -26,34 +24,31 @@ absl::StatusOr<MappedFile> OpenVerified(const std::string& what, const std::stri
                                           DigestHex(sha256), "; it was altered or damaged"));
 }
 
-absl::StatusOr<Digest> WriteHashed(const std::string& path, ByteSpan bytes) {
-  FW_ASSIGN_OR_RETURN(FileWriter file, FileWriter::Create(path, 0600));
-  Sha256 hash;
-  while (!bytes.empty()) {
-    const ByteSpan block = bytes.first(std::min(kWriteBytes, bytes.size()));
-    hash.Update(block);
-    FW_RETURN_IF_ERROR(file.Append(block));
-    bytes = bytes.subspan(block.size());
-  }
-  FW_RETURN_IF_ERROR(file.Close());
-  return hash.Finish();
-}
-
-absl::Status ApplyAll(const ModelAssembly& assembly, ModelBuilder* builder) {
+absl::Status ApplyAll(const ModelAssembly& assembly, const ModelBuilder::Sink& sink,
+                      ModelBuilder* builder) {
   for (size_t i = 0; i < assembly.payloads.size(); ++i) {
     const std::string what = absl::StrCat("step ", i + 1, " of ", assembly.payloads.size());
     const ModelAssembly::Payload& payload = assembly.payloads[i];
     FW_ASSIGN_OR_RETURN(const MappedFile file, OpenVerified(what, payload.path, payload.sha256));
-    const absl::Status applied = builder->Apply(file.bytes());
+    const bool last = i + 1 == assembly.payloads.size();
+    const absl::Status applied =
+        last ? builder->Stream(file.bytes(), sink) : builder->Apply(file.bytes());
     if (!applied.ok()) return Annotate(applied, what);
   }
   return absl::OkStatus();
 }
 
-absl::Status KeepModel(const ModelAssembly& assembly, ByteSpan model) {
-  FW_ASSIGN_OR_RETURN(const Digest actual, WriteHashed(assembly.temporary_path, model));
-  if (actual == assembly.model) return RenameFile(assembly.temporary_path, assembly.model_path);
-  (void)RemoveIfExists(assembly.temporary_path);
+absl::Status WriteModel(const ModelAssembly& assembly, ModelBuilder* builder) {
+  FW_ASSIGN_OR_RETURN(FileWriter file, FileWriter::Create(assembly.temporary_path, 0600));
+  Sha256 hash;
+  const auto write = [&](ByteSpan bytes) {
+    hash.Update(bytes);
+    return file.Append(bytes);
+  };
+  FW_RETURN_IF_ERROR(ApplyAll(assembly, write, builder));
+  FW_RETURN_IF_ERROR(file.Close());
+  const Digest actual = hash.Finish();
+  if (actual == assembly.model) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrCat("they lead to the model ", DigestHex(actual),
                                                     ", not to ", DigestHex(assembly.model)));
 }
@@ -62,13 +57,17 @@ absl::Status KeepModel(const ModelAssembly& assembly, ByteSpan model) {
 absl::Status Assemble(const ModelAssembly& assembly, const Manifest& manifest,
                       const UpdateLayout& layout) {
   FW_ASSIGN_OR_RETURN(ModelBuilder builder, ModelBuilder::Create(&manifest, &layout));
+  MappedFile base;
   if (!assembly.base_path.empty()) {
-    const absl::StatusOr<MappedFile> base = MappedFile::Open(assembly.base_path);
-    if (!base.ok()) return Annotate(base.status(), kBaseName);
-    FW_RETURN_IF_ERROR(builder.StartFrom(base->bytes()));
+    absl::StatusOr<MappedFile> opened = MappedFile::Open(assembly.base_path);
+    if (!opened.ok()) return Annotate(opened.status(), kBaseName);
+    base = *std::move(opened);
+    FW_RETURN_IF_ERROR(builder.StartFrom(base.bytes()));
   }
-  FW_RETURN_IF_ERROR(ApplyAll(assembly, &builder));
-  return KeepModel(assembly, builder.model());
+  const absl::Status written = WriteModel(assembly, &builder);
+  if (written.ok()) return RenameFile(assembly.temporary_path, assembly.model_path);
+  (void)RemoveIfExists(assembly.temporary_path);
+  return written;
 }
 
 }  // namespace

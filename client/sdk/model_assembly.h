@@ -45,7 +45,7 @@ struct AssemblyResult {
 // Writes `model_path`, atomically and without fsync: like all of the cache it is verified before
 // use. Every payload and the result is compared with its hash, the result also when `model_path` is
 // there already; the base only if something is wrong, to say whether it is that. Blocks; needs
-// memory for a model and one payload.
+// memory for one payload, and for a model unless there is one step only.
 //
 // NOT_FOUND: base or payload is not there. DATA_LOSS: one has not its hash. INVALID_ARGUMENT: a
 // payload that cannot be applied (of another model, or damaged before it was hashed), or a base of

@@ -55,6 +55,14 @@ void LayoutWalker::Write(std::span<const float> values, std::span<uint8_t> model
   });
 }
 
+void LayoutWalker::EachRun(std::span<const float> values, const Run& fn) {
+  const auto* at = reinterpret_cast<const uint8_t*>(values.data());
+  Advance(values.size_bytes(), [&](uint64_t offset, uint64_t bytes) {
+    fn(offset, {at, bytes});
+    at += bytes;
+  });
+}
+
 std::vector<std::span<uint8_t>> OutsideOf(const Manifest& manifest, const UpdateLayout& layout,
                                           std::span<uint8_t> model) {
   return Outside(manifest, layout, model);

@@ -3,6 +3,7 @@
 // The coordinates of an update layout within a flat model, in rising order.
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -19,6 +20,10 @@ class LayoutWalker {
   // The next out.size() coordinates, which exist.
   void Read(std::span<const uint8_t> model, std::span<float> out);
   void Write(std::span<const float> values, std::span<uint8_t> model);
+
+  // Calls fn(offset in the model, bytes) for each run of the next values.size() coordinates.
+  using Run = std::function<void(uint64_t, std::span<const uint8_t>)>;
+  void EachRun(std::span<const float> values, const Run& fn);
 
  private:
   // Calls fn(offset in the model, bytes) for each run of the next `bytes` bytes.

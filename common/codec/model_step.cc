@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/bounds.h"
 #include "common/base/bytes.h"
+#include "common/base/large_memory.h"
 #include "common/base/status_macros.h"
 #include "common/base/status_util.h"
 #include "common/codec/layout_walker.h"
@@ -28,6 +29,7 @@ constexpr char kStep = 's';
 
 constexpr uint64_t kGroup = uint64_t{1} << 18;  // coordinates of a symbol stream
 constexpr uint64_t kPart = 16 * kLatticeBlock;  // coordinates that are decoded and rounded at once
+constexpr size_t kSinkBytes = kPart * sizeof(float);
 static_assert(kGroup <= kMaxSymbolsPerStream && kGroup % kPart == 0);
 
 absl::Status Malformed(const std::string& why) {
@@ -126,41 +128,133 @@ absl::StatusOr<std::string_view> TakeText(std::span<const uint8_t>* payload, uin
   return text;
 }
 
+absl::Status CheckEnd(std::span<const uint8_t> payload) {
+  if (payload.empty()) return absl::OkStatus();
+  return Malformed(absl::StrCat(payload.size(), " bytes too many"));
+}
+
 // What is wrong with a payload's codec is wrong with the payload.
 absl::Status AsMalformed(const absl::Status& status) {
   if (status.ok() || status.code() == absl::StatusCode::kResourceExhausted) return status;
   return Malformed(std::string(status.message()));
 }
 
-absl::Status AddDelta(const UpdateLayout& layout, Decoder& delta, std::span<const float> steps,
-                      std::span<uint8_t> model) {
+// What the bytes of a step hold, before the codec's bytes are decoded.
+struct ParsedStep {
+  std::unique_ptr<Codec> codec;
+  std::unique_ptr<Decoder> delta;
+  std::vector<float> steps;
+};
+
+// `payload` begins behind the header, and with the section of buffers then.
+absl::StatusOr<ParsedStep> ParseStep(const UpdateLayout& layout,
+                                     std::span<const uint8_t>* payload) {
+  FW_ASSIGN_OR_RETURN(const std::string_view text, TakeText(payload, bounds::kMaxNameLength));
+  ParsedStep step;
+  auto codec = MakeCodec(std::string(text));
+  if (!codec.ok()) return AsMalformed(codec.status());
+  step.codec = *std::move(codec);
+  FW_ASSIGN_OR_RETURN(const std::string_view coded, TakeText(payload, payload->size()));
+  auto delta = step.codec->Open(AsBytes(coded), layout.coordinates);
+  if (!delta.ok()) return AsMalformed(delta.status());
+  step.delta = *std::move(delta);
+  FW_ASSIGN_OR_RETURN(step.steps, TakeSteps(payload, layout.coordinates));
+  return step;
+}
+
+// Calls fn(values) for the new model's coordinates, in rising order, kPart at a time.
+template <typename Fn>
+absl::Status EachNewPart(const UpdateLayout& layout, const ParsedStep& step,
+                         std::span<const uint8_t> from, const Fn& fn) {
   std::vector<float> deltas(std::min(kPart, layout.coordinates));
   std::vector<float> values(deltas.size());
   LayoutWalker reader(&layout);
-  LayoutWalker writer(&layout);
   for (uint64_t begin = 0; begin < layout.coordinates; begin += kPart) {
-    const uint64_t count = std::min(kPart, layout.coordinates - begin);
-    const std::span<float> part(values.data(), count);
-    FW_RETURN_IF_ERROR(AsMalformed(delta.Read(begin, std::span(deltas.data(), count))));
-    reader.Read(model, part);
-    FW_RETURN_IF_ERROR(AddAndRound(StepsFrom(steps, begin), std::span(deltas.data(), count), part));
-    writer.Write(part, model);
+    const std::span<float> delta(deltas.data(), std::min(kPart, layout.coordinates - begin));
+    const std::span<float> part(values.data(), delta.size());
+    FW_RETURN_IF_ERROR(AsMalformed(step.delta->Read(begin, delta)));
+    reader.Read(from, part);
+    FW_RETURN_IF_ERROR(AddAndRound(StepsFrom(step.steps, begin), delta, part));
+    FW_RETURN_IF_ERROR(fn(part));
   }
   return absl::OkStatus();
 }
 
+void CopyOutside(const Manifest& manifest, const UpdateLayout& layout,
+                 std::span<const uint8_t> from, std::span<uint8_t> model) {
+  const std::vector<std::span<const uint8_t>> sources = OutsideOf(manifest, layout, from);
+  const std::vector<std::span<uint8_t>> targets = OutsideOf(manifest, layout, model);
+  for (size_t i = 0; i < sources.size(); ++i) {
+    std::copy(sources[i].begin(), sources[i].end(), targets[i].begin());
+  }
+}
+
+// From the model `from` into `model`, which may be one and the same.
 absl::Status TakeStep(const Manifest& manifest, const UpdateLayout& layout,
-                      std::span<const uint8_t>* payload, std::span<uint8_t> model) {
-  FW_ASSIGN_OR_RETURN(const std::string_view text, TakeText(payload, bounds::kMaxNameLength));
-  const absl::StatusOr<std::unique_ptr<Codec>> codec = MakeCodec(std::string(text));
-  if (!codec.ok()) return AsMalformed(codec.status());
-  FW_ASSIGN_OR_RETURN(const std::string_view coded, TakeText(payload, payload->size()));
-  const absl::StatusOr<std::unique_ptr<Decoder>> delta =
-      (*codec)->Open(AsBytes(coded), layout.coordinates);
-  if (!delta.ok()) return AsMalformed(delta.status());
-  FW_ASSIGN_OR_RETURN(const std::vector<float> steps, TakeSteps(payload, layout.coordinates));
-  FW_RETURN_IF_ERROR(AddDelta(layout, **delta, steps, model));
+                      std::span<const uint8_t> from, std::span<const uint8_t>* payload,
+                      std::span<uint8_t> model) {
+  FW_ASSIGN_OR_RETURN(const ParsedStep step, ParseStep(layout, payload));
+  LayoutWalker writer(&layout);
+  FW_RETURN_IF_ERROR(EachNewPart(layout, step, from, [&](std::span<const float> part) {
+    writer.Write(part, model);
+    return absl::OkStatus();
+  }));
+  if (from.data() != model.data()) CopyOutside(manifest, layout, from, model);
   return TakeZstdSection(payload, BuffersOf(manifest, layout, model));
+}
+
+// A flat model's bytes that are no coordinates, one after another.
+std::vector<uint8_t> JoinOutside(const Manifest& manifest, const UpdateLayout& layout,
+                                 std::span<const uint8_t> model) {
+  std::vector<uint8_t> bytes;
+  for (const std::span<const uint8_t> part : OutsideOf(manifest, layout, model)) {
+    bytes.insert(bytes.end(), part.begin(), part.end());
+  }
+  return bytes;
+}
+
+// The layout's buffers within those. Pieces of both kinds rise.
+std::vector<std::span<uint8_t>> BuffersIn(const Manifest& manifest, const UpdateLayout& layout,
+                                          std::span<uint8_t> outside) {
+  std::vector<std::span<uint8_t>> buffers;
+  uint64_t coordinate_bytes = 0;  // before the buffer
+  auto next = layout.trainable.begin();
+  for (const UpdateLayout::Piece& buffer : layout.buffers) {
+    for (; next != layout.trainable.end() && next->model_offset < buffer.model_offset; ++next) {
+      coordinate_bytes += next->elements * sizeof(float);
+    }
+    buffers.push_back(outside.subspan(buffer.model_offset - coordinate_bytes,
+                                      manifest.tensors()[buffer.tensor].Bytes()));
+  }
+  return buffers;
+}
+
+absl::Status StreamStep(const Manifest& manifest, const UpdateLayout& layout,
+                        std::span<const uint8_t> from, std::span<const uint8_t> payload,
+                        const ModelBuilder::Sink& sink) {
+  FW_ASSIGN_OR_RETURN(const ParsedStep step, ParseStep(layout, &payload));
+  std::vector<uint8_t> outside = JoinOutside(manifest, layout, from);
+  FW_RETURN_IF_ERROR(TakeZstdSection(&payload, BuffersIn(manifest, layout, outside)));
+  FW_RETURN_IF_ERROR(CheckEnd(payload));
+  std::span<const uint8_t> waiting = outside;
+  uint64_t given = 0;  // bytes of the model
+  absl::Status status;
+  const auto give = [&](std::span<const uint8_t> bytes) {
+    if (status.ok() && !bytes.empty()) status = sink(bytes);
+    given += bytes.size();
+  };
+  LayoutWalker walker(&layout);
+  FW_RETURN_IF_ERROR(EachNewPart(layout, step, from, [&](std::span<const float> part) {
+    walker.EachRun(part, [&](uint64_t offset, std::span<const uint8_t> run) {
+      const uint64_t gap = offset - given;
+      give(waiting.first(gap));
+      waiting = waiting.subspan(gap);
+      give(run);
+    });
+    return status;
+  }));
+  give(waiting);
+  return status;
 }
 
 }  // namespace
@@ -175,6 +269,9 @@ absl::StatusOr<std::string> EncodeWholeModel(const Manifest& manifest, const Upd
   FW_RETURN_IF_ERROR(CheckLatticeSteps(steps, layout.coordinates));
   std::string payload = Header(kWhole, layout.coordinates, OtherBytes(manifest, layout));
   FW_RETURN_IF_ERROR(AppendSteps(steps, &payload));
+  // What a lattice of 8 bits takes at most.
+  payload.reserve(payload.size() + layout.coordinates);
+  PreferHugePages(payload.data() + payload.size(), layout.coordinates);
   std::vector<int16_t> multiples(std::min(kGroup, layout.coordinates));
   std::vector<float> values(std::min(kPart, layout.coordinates));
   LayoutWalker walker(&layout);
@@ -231,34 +328,48 @@ absl::StatusOr<ModelBuilder> ModelBuilder::Create(const Manifest* manifest,
     return absl::ResourceExhaustedError(
         absl::StrCat("no memory for a model of ", HumanBytes(manifest->TotalBytes())));
   }
+  PreferHugePages(model.get(), manifest->TotalBytes());
   return ModelBuilder(manifest, layout, std::move(model));
 }
 
 std::span<const uint8_t> ModelBuilder::model() const {
-  if (!has_model_) return {};
-  return {model_.get(), manifest_->TotalBytes()};
+  return present_.value_or(std::span<const uint8_t>());
 }
 
 absl::Status ModelBuilder::StartFrom(std::span<const uint8_t> model) {
-  has_model_ = false;
+  present_.reset();
   if (model.size() != manifest_->TotalBytes()) {
     return absl::InvalidArgumentError(absl::StrCat(
         "a model of ", model.size(), " bytes; the manifest says ", manifest_->TotalBytes()));
   }
-  if (!model.empty()) std::memcpy(model_.get(), model.data(), model.size());
-  has_model_ = true;
+  present_ = model;
   return absl::OkStatus();
 }
 
 absl::Status ModelBuilder::Apply(std::span<const uint8_t> payload) {
-  const bool had_model = std::exchange(has_model_, false);
+  const auto from = std::exchange(present_, std::nullopt);
   FW_ASSIGN_OR_RETURN(const char kind, TakeHeader(*manifest_, *layout_, &payload));
-  if (kind == kStep && !had_model) return Malformed("a step, but there is no model to step from");
+  if (kind == kStep && !from) return Malformed("a step, but there is no model to step from");
   FW_RETURN_IF_ERROR(kind == kWhole ? TakeWhole(*manifest_, *layout_, &payload, bytes())
-                                    : TakeStep(*manifest_, *layout_, &payload, bytes()));
-  if (!payload.empty()) return Malformed(absl::StrCat(payload.size(), " bytes too many"));
-  has_model_ = true;
+                                    : TakeStep(*manifest_, *layout_, *from, &payload, bytes()));
+  FW_RETURN_IF_ERROR(CheckEnd(payload));
+  present_ = bytes();
   return absl::OkStatus();
+}
+
+absl::Status ModelBuilder::Stream(std::span<const uint8_t> payload, const Sink& sink) {
+  const auto from = std::exchange(present_, std::nullopt);
+  std::span<const uint8_t> rest = payload;
+  FW_ASSIGN_OR_RETURN(const char kind, TakeHeader(*manifest_, *layout_, &rest));
+  if (kind == kWhole || !from) {
+    FW_RETURN_IF_ERROR(Apply(payload));
+    const std::span<const uint8_t> whole = *std::exchange(present_, std::nullopt);
+    for (size_t begin = 0; begin < whole.size(); begin += kSinkBytes) {
+      FW_RETURN_IF_ERROR(sink(whole.subspan(begin, std::min(kSinkBytes, whole.size() - begin))));
+    }
+    return absl::OkStatus();
+  }
+  return StreamStep(*manifest_, *layout_, *from, rest, sink);
 }
 
 }  // namespace fedwatt

@@ -20,11 +20,14 @@
 //                 EncodeModelStep; ModelBuilder to get b' as a client will
 //   client        ModelBuilder::Create -> StartFrom(b) -> Apply(step)... -> model()
 //                 ModelBuilder::Create -> Apply(whole) -> Apply(step)... -> model()
+//                 the last Apply may be Stream instead, for a model that is only written down
 //
 // docs/codecs.md has the formats. Functions are stateless and thread-safe.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -57,13 +60,22 @@ class ModelBuilder {
   // Both must outlive it. RESOURCE_EXHAUSTED: no memory for a model of this size.
   static absl::StatusOr<ModelBuilder> Create(const Manifest* manifest, const UpdateLayout* layout);
 
-  // A flat model of the manifest. INVALID_ARGUMENT: of another size.
+  // A flat model of the manifest, which must stay as it is until the next Apply has returned: it is
+  // not copied. INVALID_ARGUMENT: of another size.
   absl::Status StartFrom(std::span<const uint8_t> model);
 
   // A whole model, or a step from the present one. INVALID_ARGUMENT: bytes that the encoders
   // cannot have made, of another model, or a step without a model. After an error there is no
   // model: begin anew.
   absl::Status Apply(std::span<const uint8_t> payload);
+
+  // Takes the new model from its first byte to its last, in pieces of any size.
+  using Sink = std::function<absl::Status(std::span<const uint8_t>)>;
+
+  // As Apply, but gives the new model to `sink` as it is made, instead of keeping it: a step then
+  // takes no memory for a model. There is no model afterwards. An error of `sink` ends it. After
+  // an error `sink` may have got part of a model.
+  absl::Status Stream(std::span<const uint8_t> payload, const Sink& sink);
 
   // Manifest::TotalBytes, or none while there is no model.
   std::span<const uint8_t> model() const;
@@ -77,7 +89,7 @@ class ModelBuilder {
   const Manifest* manifest_;
   const UpdateLayout* layout_;
   std::unique_ptr<uint8_t[]> model_;
-  bool has_model_ = false;
+  std::optional<std::span<const uint8_t>> present_;  // what StartFrom got, or bytes()
 };
 
 }  // namespace fedwatt

@@ -1,5 +1,6 @@
 #include "common/codec/model_step.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
@@ -113,16 +114,41 @@ class ModelStepTest : public testing::Test {
     }
     const absl::Status applied = builder.Apply(AsBytes(payload));
     EXPECT_TRUE(applied.ok()) << applied;
+    EXPECT_TRUE(std::ranges::equal(Streamed(payload, base), builder.model()));
     return {builder.model().begin(), builder.model().end()};
   }
 
-  void ExpectRefused(const std::string& payload, const std::string& why = "") const {
+  std::vector<uint8_t> Streamed(const std::string& payload, std::span<const uint8_t> base) const {
     ModelBuilder builder = Builder();
-    EXPECT_TRUE(builder.StartFrom(Rounded()).ok());
+    if (!base.empty()) {
+      EXPECT_TRUE(builder.StartFrom(base).ok());
+    }
+    std::vector<uint8_t> model;
+    const absl::Status streamed = builder.Stream(AsBytes(payload), Into(&model));
+    EXPECT_TRUE(streamed.ok()) << streamed;
+    EXPECT_TRUE(builder.model().empty());
+    return model;
+  }
+
+  static ModelBuilder::Sink Into(std::vector<uint8_t>* model) {
+    return [model](std::span<const uint8_t> piece) {
+      model->insert(model->end(), piece.begin(), piece.end());
+      return absl::OkStatus();
+    };
+  }
+
+  void ExpectRefused(const std::string& payload, const std::string& why = "") const {
+    const std::vector<uint8_t> base = Rounded();
+    ModelBuilder builder = Builder();
+    EXPECT_TRUE(builder.StartFrom(base).ok());
     const absl::Status applied = builder.Apply(AsBytes(payload));
     EXPECT_EQ(applied.code(), absl::StatusCode::kInvalidArgument) << applied;
     EXPECT_THAT(std::string(applied.message()), HasSubstr(why));
     EXPECT_TRUE(builder.model().empty()) << "no half-made model may be taken for one";
+    EXPECT_TRUE(builder.StartFrom(base).ok());
+    std::vector<uint8_t> ignored;
+    EXPECT_EQ(builder.Stream(AsBytes(payload), Into(&ignored)), applied);
+    EXPECT_TRUE(builder.model().empty());
   }
 
   Rng rng_{RngKey{"job", 0, "", "model-step-test", 1}};
@@ -278,6 +304,36 @@ TEST_F(ModelStepTest, AStepNeedsAModel) {
   EXPECT_FALSE(builder.Apply(AsBytes(step)).ok());
 }
 
+TEST_F(ModelStepTest, AStreamedStepFollowsWhatWasApplied) {
+  const std::vector<uint8_t> base = Rounded();
+  const std::string whole = Whole();
+  const std::string step = Step("eden", base, 1);
+  ModelBuilder builder = Builder();
+  std::vector<uint8_t> model;
+  EXPECT_THAT(std::string(builder.Stream(AsBytes(step), Into(&model)).message()),
+              HasSubstr("no model to step"));
+  EXPECT_TRUE(model.empty());
+  ASSERT_TRUE(builder.Apply(AsBytes(whole)).ok());
+  ASSERT_TRUE(builder.Stream(AsBytes(step), Into(&model)).ok());
+  EXPECT_EQ(model, Apply(step, base));
+}
+
+TEST_F(ModelStepTest, AnErrorOfTheSinkEndsTheStream) {
+  const std::vector<uint8_t> base = Rounded();
+  for (const std::string& payload : {Whole(), Step("eden", base, 1)}) {
+    ModelBuilder builder = Builder();
+    ASSERT_TRUE(builder.StartFrom(base).ok());
+    int calls = 0;
+    const absl::Status status = builder.Stream(AsBytes(payload), [&](std::span<const uint8_t>) {
+      ++calls;
+      return absl::ResourceExhaustedError("the disk is full");
+    });
+    EXPECT_EQ(status, absl::ResourceExhaustedError("the disk is full"));
+    EXPECT_EQ(calls, 1);
+    EXPECT_TRUE(builder.model().empty());
+  }
+}
+
 TEST_F(ModelStepTest, APayloadOfAnotherModelIsRefused) {
   const std::string whole = Whole();
   const std::string step = Step("raw_f32", Rounded(), 1);
@@ -328,10 +384,15 @@ TEST_F(ModelStepTest, DamagedPayloadsAreRefusedOrHarmless) {
       ModelBuilder builder = Builder();
       ASSERT_TRUE(builder.StartFrom(base).ok());
       const absl::Status applied = builder.Apply(AsBytes(damaged));
+      ModelBuilder streaming = Builder();
+      ASSERT_TRUE(streaming.StartFrom(base).ok());
+      std::vector<uint8_t> streamed;
+      ASSERT_EQ(streaming.Stream(AsBytes(damaged), Into(&streamed)).code(), applied.code());
       if (!applied.ok()) {
         ASSERT_EQ(applied.code(), absl::StatusCode::kInvalidArgument) << applied;
         continue;
       }
+      ASSERT_TRUE(std::ranges::equal(streamed, builder.model()));
       for (const float value : Values(builder.model())) ASSERT_TRUE(std::isfinite(value));
     }
   }
