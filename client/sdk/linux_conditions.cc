@@ -72,16 +72,7 @@ class LinuxConditions final : public DeviceConditions {
     if (names.ok()) {
       for (const std::string& name : *names) ReadSupply(name, &all, state);
     }
-    if (all.discharging) {
-      // Also beside a charger: one that gives less than the device takes.
-      state->charging = false;
-    } else if (all.filling) {
-      state->charging = true;
-    } else if (all.online.has_value()) {
-      state->charging = all.online;
-    } else if (all.held || all.batteries == 0) {
-      state->charging = true;
-    }
+    state->charging = OnExternalPower(all);
     if (all.batteries == 0) return;
     if (all.energy.has_value()) {
       state->capacity_wh = all.energy->full_wh;
@@ -89,6 +80,15 @@ class LinuxConditions final : public DeviceConditions {
     } else if (all.percents.has_value()) {
       state->charge = std::clamp(*all.percents / 100 / all.batteries, 0.0, 1.0);
     }
+  }
+
+  static std::optional<bool> OnExternalPower(const Supplies& all) {
+    // Also beside a charger: one that gives less than the device takes.
+    if (all.discharging) return false;
+    if (all.filling) return true;
+    if (all.online.has_value()) return all.online;
+    if (all.held || all.batteries == 0) return true;
+    return std::nullopt;
   }
 
   void ReadSupply(const std::string& name, Supplies* all, DeviceState* state) const {
