@@ -16,18 +16,29 @@
 namespace fedwatt {
 namespace {
 
-Resource ByHash(const Digest& sha256, const MappedFile& file) {
+// All assignments of an attempt are answered at once, each with a copy of what travels inline, and
+// a copy waits for as long as its client takes to read it. Downloads are read from the mapped file.
+constexpr uint64_t kInlineBytesOfAttempt = 32 << 20;
+
+// What of one blob may travel inline to each of them.
+uint64_t InlineRoom(const AttemptFacts& facts) {
+  return std::min<uint64_t>(bounds::kMaxInlineBytes,
+                            kInlineBytesOfAttempt / std::max<size_t>(facts.clients.size(), 1));
+}
+
+Resource ByHash(const Digest& sha256, const MappedFile& file, uint64_t room) {
   Resource resource;
   resource.sha256 = sha256;
   resource.size = file.bytes().size();
-  if (resource.size <= bounds::kMaxInlineBytes) resource.inline_data = AsText(file.bytes());
+  if (resource.size <= room) resource.inline_data = AsText(file.bytes());
   return resource;
 }
 
 // How a client gets the model: by the smallest way that it understands.
 void NameModel(const AttemptFacts& facts, const Offer& offer, Assignment* assignment) {
   assignment->base = facts.base;
-  assignment->model = ByHash(facts.base.sha256, *facts.base_file);
+  uint64_t room = InlineRoom(facts);
+  assignment->model = ByHash(facts.base.sha256, *facts.base_file, room);
   if (facts.broadcast == nullptr) return;
   const std::vector<Digest>& held = offer.request.models;
   const std::vector<std::string>& codecs = offer.request.capabilities.codecs;
@@ -41,7 +52,6 @@ void NameModel(const AttemptFacts& facts, const Offer& offer, Assignment* assign
   if (assignment->model_steps.empty()) return;
   // Should it not find the way, it downloads the flat model.
   assignment->model.inline_data.clear();
-  uint64_t room = bounds::kMaxInlineBytes;
   for (ModelStep& step : assignment->model_steps) {
     Resource& payload = step.payload;
     if (payload.size > room) continue;
@@ -311,7 +321,7 @@ Assignment JobDriver::MakeAssignment(uint32_t index, const Offer& offer) const {
   assignment.key = facts.key;
   assignment.kind = evaluation ? AssignmentKind::kEvaluate : AssignmentKind::kTrain;
   NameModel(facts, offer, &assignment);
-  assignment.bundle = ByHash(setup_->bundle.sha256, *setup_->bundle_file);
+  assignment.bundle = ByHash(setup_->bundle.sha256, *setup_->bundle_file, InlineRoom(facts));
   // Clients keep a bundle that they download; inline it would come with every assignment.
   if (setup_->down != nullptr) assignment.bundle.inline_data.clear();
   assignment.plan = spec.plan;

@@ -60,6 +60,30 @@ TEST(JobCourse, ASmallModelTakesTwoCallsPerClientAndRound) {
   EXPECT_TRUE(client->rejections.empty());
 }
 
+// All are answered at once: what their copies take together has a bound.
+TEST(JobCourse, WhatFewClientsGetInlineManyFetch) {
+  for (const int count : {167, 168}) {  // times 200,000 bytes: below and above 32 MiB
+    TestWorld world;
+    world.StartCoordinator();
+    const Digest bundle = world.AddBundle(50'000);
+    ASSERT_TRUE(
+        world.coordinator().SubmitJob(world.Spec(static_cast<uint32_t>(count)), bundle, "").ok());
+    const std::vector<FakeClient*> clients = world.AddClients(count);
+    for (FakeClient* client : clients) {
+      client->train = [](const Assignment&) { return std::nullopt; };
+    }
+    world.RunFor(1000);
+    for (FakeClient* client : clients) {
+      ASSERT_EQ(client->assignments.size(), 1u);
+      const Assignment& assignment = client->assignments[0];
+      EXPECT_EQ(assignment.model.inline_data.empty(), count == 168);
+      EXPECT_FALSE(assignment.bundle.inline_data.empty()) << "small enough for all of them";
+      const auto blob = world.coordinator().OpenBlob(client->principal(), assignment.model.sha256);
+      EXPECT_TRUE(blob.ok()) << blob.status();
+    }
+  }
+}
+
 TEST(JobCourse, ALargeModelIsFetchedByHashAndOnlyByItsClients) {
   TestWorld world;
   world.StartCoordinator();
