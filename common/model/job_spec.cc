@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -21,6 +22,7 @@ constexpr double kMinSeconds = 0.001;
 constexpr double kMaxSeconds = 365.0 * 24 * 3600;
 constexpr size_t kMaxPathLength = 4096;
 constexpr uint32_t kMaxTelemetryLevel = 3;
+constexpr double kMaxBudget = 1e12;  // 278 GWh; below the int64 microjoules that sums are kept in
 
 absl::Status CheckPlugin(const std::string& key, const PluginSpec& plugin,
                          const std::string& example) {
@@ -117,12 +119,61 @@ absl::Status CheckStop(const JobSpec& spec) {
   FW_RETURN_IF_ERROR(CheckReal("stop.min_delta", stop.min_delta, 0, 1e12, "0.001"));
   if (stop.target) FW_RETURN_IF_ERROR(CheckFinite("stop.target", *stop.target));
   FW_RETURN_IF_ERROR(CheckReal("stop.max_wall_s", stop.max_wall_s, 0, kMaxSeconds, "86400"));
-  if ((stop.patience > 0 || stop.target) && spec.evaluation.every == 0) {
+  FW_RETURN_IF_ERROR(CheckReal("stop.min_gain_per_kj", stop.min_gain_per_kj, 0, 1e12, "0.001"));
+  FW_RETURN_IF_ERROR(CheckCount("stop.gain_evaluations", stop.gain_evaluations, 1, 1000, "3"));
+  const std::pair<const char*, bool> needs_evaluations[] = {
+      {"stop.patience", stop.patience > 0},
+      {"stop.target", stop.target.has_value()},
+      {"stop.min_gain_per_kj", stop.min_gain_per_kj > 0},
+      {"targets.metric", spec.targets.metric.has_value()}};
+  for (const auto& [key, set] : needs_evaluations) {
+    if (!set || spec.evaluation.every > 0) continue;
     return absl::InvalidArgumentError(
-        absl::StrCat(stop.patience > 0 ? "stop.patience" : "stop.target",
+        absl::StrCat(key,
                      " needs evaluations, and evaluation.every = 0 makes none; write e.g. "
                      "every = 1 under [evaluation]"));
   }
+  return absl::OkStatus();
+}
+
+absl::Status CheckBudget(const JobSpec::Budget& budget) {
+  const std::pair<const char*, double> limits[] = {
+      {"budget.joules", budget.joules},
+      {"budget.joules_per_round", budget.joules_per_round},
+      {"budget.joules_per_client", budget.joules_per_client},
+      {"budget.joules_per_day", budget.joules_per_day},
+      {"budget.gco2e", budget.gco2e},
+      {"budget.gco2e_per_round", budget.gco2e_per_round},
+      {"budget.gco2e_per_client", budget.gco2e_per_client},
+      {"budget.gco2e_per_day", budget.gco2e_per_day},
+      {"budget.money", budget.money},
+      {"budget.price_per_kwh", budget.price_per_kwh}};
+  for (const auto& [key, value] : limits) {
+    FW_RETURN_IF_ERROR(CheckReal(key, value, 0, kMaxBudget, "5000"));
+  }
+  if (budget.money > 0 && budget.price_per_kwh == 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("budget.money = ", budget.money,
+                     " needs the price of electricity; write e.g. price_per_kwh = 0.30"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckCarbon(const JobSpec& spec) {
+  const JobSpec::Carbon& carbon = spec.carbon;
+  FW_RETURN_IF_ERROR(CheckText("carbon.source", carbon.source, bounds::kMaxNameLength));
+  FW_RETURN_IF_ERROR(CheckText("carbon.region", carbon.region, bounds::kMaxNameLength));
+  FW_RETURN_IF_ERROR(CheckReal("carbon.pause_above", carbon.pause_above, 0, 3000, "300"));
+  FW_RETURN_IF_ERROR(CheckReal("carbon.pause_max_s", carbon.pause_max_s, 0, kMaxSeconds, "43200"));
+  if ((carbon.pause_above > 0) != (carbon.pause_max_s > 0)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "carbon.pause_above = ", carbon.pause_above, " and carbon.pause_max_s = ",
+        carbon.pause_max_s, ": a pause needs both; write e.g. pause_above = 300 and pause_max_s = ",
+        "43200 (half a day)"));
+  }
+  FW_RETURN_IF_ERROR(CheckReal("targets.joules", spec.targets.joules, 0, kMaxBudget, "5000"));
+  FW_RETURN_IF_ERROR(CheckReal("targets.gco2e", spec.targets.gco2e, 0, kMaxBudget, "500"));
+  if (spec.targets.metric) return CheckFinite("targets.metric", *spec.targets.metric);
   return absl::OkStatus();
 }
 
@@ -162,6 +213,8 @@ absl::Status ValidateJobSpec(const JobSpec& spec) {
   FW_RETURN_IF_ERROR(ValidatePlan(spec.plan));
   FW_RETURN_IF_ERROR(CheckEvaluation(spec.evaluation));
   FW_RETURN_IF_ERROR(CheckStop(spec));
+  FW_RETURN_IF_ERROR(CheckBudget(spec.budget));
+  FW_RETURN_IF_ERROR(CheckCarbon(spec));
   FW_RETURN_IF_ERROR(
       CheckCount("retention.keep_last", spec.retention.keep_last, 1, 1'000'000, "2"));
   FW_RETURN_IF_ERROR(

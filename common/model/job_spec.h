@@ -86,7 +86,37 @@ struct JobSpec {
     double min_delta = 0;
     std::optional<double> target;
     double max_wall_s = 0;
+    double min_gain_per_kj = 0;     // of `metric`, for each kilojoule booked; 0: off
+    uint32_t gain_evaluations = 3;  // over so many evaluations
   } stop;
+
+  // What its devices may spend, booked (server/ledger/budget_book.h). 0: no limit.
+  struct Budget {
+    double joules = 0;
+    double joules_per_round = 0;
+    double joules_per_client = 0;
+    double joules_per_day = 0;  // UTC
+    double gco2e = 0;
+    double gco2e_per_round = 0;
+    double gco2e_per_client = 0;
+    double gco2e_per_day = 0;
+    double money = 0;  // in the currency of price_per_kwh
+    double price_per_kwh = 0;
+  } budget;
+
+  struct Carbon {
+    std::string source;      // empty: the coordinator's
+    std::string region;      // empty: the coordinator's
+    double pause_above = 0;  // g/kWh above which rounds wait for cleaner hours; 0: never
+    double pause_max_s = 0;  // since the job was submitted; later rounds wait no more
+  } carbon;
+
+  // What is checked when the job has ended; none of them stops it.
+  struct Targets {
+    double joules = 0;  // at most; 0: no target
+    double gco2e = 0;
+    std::optional<double> metric;  // the best stop.metric, at least (mode min: at most)
+  } targets;
 
   struct Retention {
     uint32_t keep_last = 2;

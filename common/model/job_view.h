@@ -52,6 +52,19 @@ struct RoundSummary {
   std::map<std::string, double> seconds_by_phase;  // summed over clients
   std::string reason;
   std::map<std::string, uint32_t> codecs;  // of uploads: how many assignments had each
+  int64_t booked_uj = 0;  // of the job's budget, from its beginning to this round's end
+  int64_t booked_ug = 0;
+};
+
+// What the job's budget book says (server/ledger/budget_book.h).
+struct BudgetView {
+  int64_t booked_uj = 0;
+  int64_t reserved_uj = 0;
+  int64_t estimated_uj = 0;  // of the booked: by prior or silence, not by a claim
+  int64_t booked_ug = 0;
+  int64_t reserved_ug = 0;
+  int64_t without_grams_uj = 0;  // of the booked: whose grams are unknown
+  std::string carbon;            // kind of the grams; empty: there are none
 };
 
 struct JobView {
@@ -59,7 +72,8 @@ struct JobView {
   JobSpec spec;
   JobState state = JobState::kRunning;
   std::string reason;
-  std::string stop_reason;  // "rounds", "target", "patience", "time", "operator", "failed"
+  std::string stop_reason;  // "rounds", "target", "patience", "gain", "budget", "time", "operator",
+                            // "failed"
   uint64_t rounds_done = 0;
   ModelRef last;
   ModelRef best;
@@ -71,6 +85,7 @@ struct JobView {
   std::vector<EnergyTotal> energy;
   uint64_t bytes_down = 0;
   uint64_t bytes_up = 0;
+  BudgetView budget;
 };
 
 }  // namespace fedwatt

@@ -22,6 +22,7 @@ static_assert(static_cast<int>(JobState::kRunning) == v1::JOB_STATE_RUNNING &&
 // One for each (source, quality, scope); sources are few per device class.
 constexpr size_t kMaxEnergyTotals = 4096;
 constexpr size_t kMaxRounds = 10'000'000;
+constexpr int64_t kMaxSum = std::numeric_limits<int64_t>::max();
 
 template <typename Repeated>
 absl::Status TotalsFrom(const Repeated& in, std::vector<EnergyTotal>* out) {
@@ -31,6 +32,30 @@ absl::Status TotalsFrom(const Repeated& in, std::vector<EnergyTotal>* out) {
     FW_ASSIGN_OR_RETURN(EnergyTotal checked, FromProto(total));
     out->push_back(std::move(checked));
   }
+  return absl::OkStatus();
+}
+
+void BudgetTo(const BudgetView& budget, v1::BudgetStatus* out) {
+  out->set_booked_uj(budget.booked_uj);
+  out->set_reserved_uj(budget.reserved_uj);
+  out->set_estimated_uj(budget.estimated_uj);
+  out->set_booked_ug(budget.booked_ug);
+  out->set_reserved_ug(budget.reserved_ug);
+  out->set_without_grams_uj(budget.without_grams_uj);
+  out->set_carbon(budget.carbon);
+}
+
+absl::Status BudgetFrom(const v1::BudgetStatus& in, BudgetView* out) {
+  const std::pair<const char*, int64_t> sums[] = {
+      {"booked_uj", in.booked_uj()},       {"reserved_uj", in.reserved_uj()},
+      {"estimated_uj", in.estimated_uj()}, {"booked_ug", in.booked_ug()},
+      {"reserved_ug", in.reserved_ug()},   {"without_grams_uj", in.without_grams_uj()}};
+  for (const auto& [name, value] : sums) {
+    FW_RETURN_IF_ERROR(CheckSigned(name, value, 0, kMaxSum));
+  }
+  FW_RETURN_IF_ERROR(CheckText("carbon", in.carbon(), bounds::kMaxNameLength));
+  *out = {in.booked_uj(),   in.reserved_uj(),      in.estimated_uj(), in.booked_ug(),
+          in.reserved_ug(), in.without_grams_uj(), in.carbon()};
   return absl::OkStatus();
 }
 
@@ -116,6 +141,8 @@ void ToProto(const RoundSummary& summary, v1::RoundSummary* out) {
                                           summary.seconds_by_phase.end());
   out->set_reason(SafeText(summary.reason, bounds::kMaxReasonLength));
   out->mutable_codecs()->insert(summary.codecs.begin(), summary.codecs.end());
+  out->set_booked_uj(summary.booked_uj);
+  out->set_booked_ug(summary.booked_ug);
 }
 
 absl::StatusOr<RoundSummary> FromProto(const v1::RoundSummary& in) {
@@ -144,6 +171,10 @@ absl::StatusOr<RoundSummary> FromProto(const v1::RoundSummary& in) {
   out.reason = in.reason();
   FW_RETURN_IF_ERROR(CheckCount("number of codecs", in.codecs().size(), 0, bounds::kMaxOffers));
   out.codecs = {in.codecs().begin(), in.codecs().end()};
+  FW_RETURN_IF_ERROR(CheckSigned("booked_uj", in.booked_uj(), 0, kMaxSum));
+  FW_RETURN_IF_ERROR(CheckSigned("booked_ug", in.booked_ug(), 0, kMaxSum));
+  out.booked_uj = in.booked_uj();
+  out.booked_ug = in.booked_ug();
   return out;
 }
 
@@ -164,6 +195,7 @@ void ToProto(const JobView& job, v1::Job* out) {
   out->set_bytes_down(job.bytes_down);
   out->set_bytes_up(job.bytes_up);
   out->set_stop_reason(SafeText(job.stop_reason, bounds::kMaxReasonLength));
+  BudgetTo(job.budget, out->mutable_budget());
 }
 
 absl::StatusOr<JobView> FromProto(const v1::Job& in) {
@@ -191,6 +223,7 @@ absl::StatusOr<JobView> FromProto(const v1::Job& in) {
   FW_RETURN_IF_ERROR(TotalsFrom(in.energy(), &out.energy));
   out.bytes_down = in.bytes_down();
   out.bytes_up = in.bytes_up();
+  FW_RETURN_IF_ERROR(BudgetFrom(in.budget(), &out.budget));
   return out;
 }
 

@@ -169,6 +169,8 @@ void EndingTo(const JobSpec& spec, v1::JobSpec* out) {
   stop->set_min_delta(spec.stop.min_delta);
   if (spec.stop.target) stop->set_target(*spec.stop.target);
   stop->set_max_wall_s(spec.stop.max_wall_s);
+  stop->set_min_gain_per_kj(spec.stop.min_gain_per_kj);
+  stop->set_gain_evaluations(spec.stop.gain_evaluations);
   out->mutable_retention()->set_keep_last(spec.retention.keep_last);
   out->mutable_retention()->set_keep_best(spec.retention.keep_best);
   out->mutable_retention()->set_keep_every(spec.retention.keep_every);
@@ -192,6 +194,8 @@ void EndingFrom(const v1::JobSpec& in, JobSpec* out) {
   out->stop.min_delta = stop.min_delta();
   if (stop.has_target()) out->stop.target = stop.target();
   out->stop.max_wall_s = stop.max_wall_s();
+  out->stop.min_gain_per_kj = stop.min_gain_per_kj();
+  if (stop.has_gain_evaluations()) out->stop.gain_evaluations = stop.gain_evaluations();
   const v1::RetentionSpec& retention = in.retention();
   if (retention.has_keep_last()) out->retention.keep_last = retention.keep_last();
   if (retention.has_keep_best()) out->retention.keep_best = retention.keep_best();
@@ -200,6 +204,47 @@ void EndingFrom(const v1::JobSpec& in, JobSpec* out) {
   if (limits.has_max_abs_delta()) out->bounds.max_abs_delta = limits.max_abs_delta();
   if (limits.has_max_weight()) out->bounds.max_weight = limits.max_weight();
   out->bounds.max_update_norm = limits.max_update_norm();
+}
+
+void SpendingTo(const JobSpec& spec, v1::JobSpec* out) {
+  v1::BudgetSpec* budget = out->mutable_budget();
+  budget->set_joules(spec.budget.joules);
+  budget->set_joules_per_round(spec.budget.joules_per_round);
+  budget->set_joules_per_client(spec.budget.joules_per_client);
+  budget->set_joules_per_day(spec.budget.joules_per_day);
+  budget->set_gco2e(spec.budget.gco2e);
+  budget->set_gco2e_per_round(spec.budget.gco2e_per_round);
+  budget->set_gco2e_per_client(spec.budget.gco2e_per_client);
+  budget->set_gco2e_per_day(spec.budget.gco2e_per_day);
+  budget->set_money(spec.budget.money);
+  budget->set_price_per_kwh(spec.budget.price_per_kwh);
+  out->mutable_carbon()->set_source(spec.carbon.source);
+  out->mutable_carbon()->set_region(spec.carbon.region);
+  out->mutable_carbon()->set_pause_above(spec.carbon.pause_above);
+  out->mutable_carbon()->set_pause_max_s(spec.carbon.pause_max_s);
+  out->mutable_targets()->set_joules(spec.targets.joules);
+  out->mutable_targets()->set_gco2e(spec.targets.gco2e);
+  if (spec.targets.metric) out->mutable_targets()->set_metric(*spec.targets.metric);
+}
+
+void SpendingFrom(const v1::JobSpec& in, JobSpec* out) {
+  out->budget.joules = in.budget().joules();
+  out->budget.joules_per_round = in.budget().joules_per_round();
+  out->budget.joules_per_client = in.budget().joules_per_client();
+  out->budget.joules_per_day = in.budget().joules_per_day();
+  out->budget.gco2e = in.budget().gco2e();
+  out->budget.gco2e_per_round = in.budget().gco2e_per_round();
+  out->budget.gco2e_per_client = in.budget().gco2e_per_client();
+  out->budget.gco2e_per_day = in.budget().gco2e_per_day();
+  out->budget.money = in.budget().money();
+  out->budget.price_per_kwh = in.budget().price_per_kwh();
+  out->carbon.source = in.carbon().source();
+  out->carbon.region = in.carbon().region();
+  out->carbon.pause_above = in.carbon().pause_above();
+  out->carbon.pause_max_s = in.carbon().pause_max_s();
+  out->targets.joules = in.targets().joules();
+  out->targets.gco2e = in.targets().gco2e();
+  if (in.targets().has_metric()) out->targets.metric = in.targets().metric();
 }
 
 }  // namespace
@@ -248,6 +293,7 @@ void ToProto(const JobSpec& spec, v1::JobSpec* out) {
   CodecTo(spec.codec, out->mutable_codec());
   ToProto(spec.plan, out->mutable_plan());
   EndingTo(spec, out);
+  SpendingTo(spec, out);
   out->set_telemetry_level(spec.telemetry_level);
 }
 
@@ -267,6 +313,7 @@ absl::StatusOr<JobSpec> FromProto(const v1::JobSpec& in) {
   CodecFrom(in.codec(), &spec.codec);
   FW_RETURN_IF_ERROR(PlanFrom(in.plan(), &spec.plan));
   EndingFrom(in, &spec);
+  SpendingFrom(in, &spec);
   if (in.has_telemetry_level()) spec.telemetry_level = in.telemetry_level();
   FW_RETURN_IF_ERROR(ValidateJobSpec(spec));
   return spec;

@@ -67,6 +67,32 @@ void AddLimitFlags(CLI::App& app, CoordinatorConfig* config) {
       ->capture_default_str();
 }
 
+void AddCarbonFlags(CLI::App& app, CoordinatorConfig* config) {
+  app.add_option("--carbon-source", config->carbon_source,
+                 "table | file | electricity_maps | watttime: grams per kilowatt-hour")
+      ->check(CLI::IsMember({"table", "file", "electricity_maps", "watttime"}))
+      ->capture_default_str();
+  app.add_option("--carbon-region", config->carbon_region,
+                 "Where the devices are, as the source spells it: DE, CAISO_NORTH");
+  app.add_option("--carbon-file", config->carbon_file,
+                 "With file: a series as CSV or JSON (docs/energy.md)");
+  app.add_option("--carbon-token-file", config->carbon_token_file,
+                 "With a service: file that holds its token; read at each request");
+  app.add_option("--carbon-url", config->carbon_url,
+                 "With a service: another address than its own, such as a mirror's");
+}
+
+void AddMeterFlags(CLI::App& app, CoordinatorConfig* config) {
+  app.add_option(
+         "--meter", config->meter,
+         "auto, off, or a meter that `fedwatt meter list` shows: the coordinator's own joules")
+      ->capture_default_str();
+  app.add_option("--pue", config->pue,
+                 "Power usage effectiveness of this site: multiplies the coordinator's own joules")
+      ->check(CLI::Range(1.0, 10.0))
+      ->capture_default_str();
+}
+
 void AddLogFlags(CLI::App& app, CoordinatorConfig* config) {
   app.add_option("--log-level", config->log_level, "debug | info | warning | error | off")
       ->check(CLI::IsMember({"debug", "info", "warning", "error", "off"}))
@@ -112,6 +138,8 @@ ParsedCommandLine ParseCommandLine(std::vector<std::string> args) {
   app.footer(kFooter);
   AddPlaceFlags(app, &parsed.config);
   AddLimitFlags(app, &parsed.config);
+  AddCarbonFlags(app, &parsed.config);
+  AddMeterFlags(app, &parsed.config);
   AddLogFlags(app, &parsed.config);
   const std::vector<std::string> given = args;
   std::reverse(args.begin(), args.end());  // as CLI11 wants vectors

@@ -26,6 +26,15 @@ struct CoordinatorConfig {
   std::string port_file;
   std::string log_level = "info";
   bool log_json = false;
+  // Grams per kilowatt-hour (docs/energy.md).
+  std::string carbon_source = "table";
+  std::string carbon_region;
+  std::string carbon_file;
+  std::string carbon_url;
+  std::string carbon_token_file;
+  // The coordinator's own joules.
+  std::string meter = "auto";
+  double pue = 1;
 };
 
 struct ParsedCommandLine {

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/cpu_time.h"
 #include "common/base/file.h"
 #include "common/base/hex.h"
 #include "common/base/log.h"
@@ -17,11 +18,14 @@
 #include "common/base/thread_pool.h"
 #include "common/base/version.h"
 #include "common/codec/codec.h"
+#include "common/energy/energy_meter.h"
+#include "common/energy/poll_timer.h"
 #include "common/transport/authenticator.h"
 #include "common/transport/endpoint.h"
 #include "common/transport/grpc_log.h"
 #include "common/transport/tls_credentials.h"
 #include "server/app/exit_codes.h"
+#include "server/carbon/carbon_desk.h"
 #include "server/driver/coordinator.h"
 #include "server/driver/grpc_adapter/grpc_server.h"
 #include "server/driver/grpc_adapter/scratch_file.h"
@@ -32,6 +36,7 @@ namespace {
 
 constexpr int64_t kDrainMs = 1'000;
 constexpr int64_t kStreamIdleMs = 60'000;
+constexpr int64_t kCarbonEveryMs = 5 * 60 * 1000;  // WattTime's step; Electricity Maps' is an hour
 constexpr int64_t kPruneEveryMs = int64_t{24} * 3600 * 1000;
 // Calls wait here for disk and store, so that the coordinator's own threads never do.
 constexpr int kCallThreads = 4;
@@ -89,6 +94,8 @@ class Daemon {
   StartError Start() {
     StartError error = CheckNetwork();
     if (error.status.ok()) error = OpenData();
+    if (error.status.ok()) error = OpenCarbon();
+    if (error.status.ok()) error = OpenMeter();
     if (error.status.ok()) error = Serve();
     return error;
   }
@@ -154,6 +161,44 @@ class Daemon {
     return {};
   }
 
+  // A source that cannot be made is an error at once; one that does not answer is not.
+  StartError OpenCarbon() {
+    CarbonConfig carbon;
+    carbon.source = config_.carbon_source;
+    carbon.region = config_.carbon_region;
+    carbon.path = config_.carbon_file;
+    carbon.url = config_.carbon_url;
+    carbon.token_file = config_.carbon_token_file;
+    carbon.cache_file = config_.data_dir + "/carbon.json";
+    carbon_ = std::make_unique<CarbonDesk>(std::move(carbon));
+    if (const auto own = carbon_->For("", ""); !own.ok()) return {own.status(), kUsage};
+    return {};
+  }
+
+  StartError OpenMeter() {
+    if (config_.meter == "off") return {};
+    EnergyMeterEnv env;
+    env.clock = &clock_;
+    env.cpu_time_us = SelfCpuTimeUs;
+    env.machine_cpu_time_us = [] { return MachineCpuTimeUs().value_or(0); };
+    env.start_polling = StartThreadPollTimer;
+    auto choice = ChooseEnergyMeter(config_.meter, env);
+    if (!choice.ok() && config_.meter != "auto") return {choice.status(), kUsage};
+    if (!choice.ok()) {
+      LogWarning("the coordinator's own joules are unknown",
+                 {{"why", std::string(choice.status().message())}});
+      return {};
+    }
+    LogInfo(absl::StrCat("own joules by ", choice->why));
+    own_energy_ = std::make_unique<OwnEnergy>(std::move(choice->meter), config_.pue);
+    return {};
+  }
+
+  void RefreshCarbon() {
+    carbon_->Refresh(clock_.NowMs());
+    call_pool_->PostAfter(kCarbonEveryMs, [this] { RefreshCarbon(); });
+  }
+
   StartError Serve() {
     const uint32_t processors = std::max(1u, std::thread::hardware_concurrency());
     const uint32_t threads = config_.threads > 0 ? config_.threads : processors;
@@ -170,6 +215,8 @@ class Daemon {
                                                     .store = store_.get(),
                                                     .blobs = blobs_.get(),
                                                     .spool = spool_.get(),
+                                                    .carbon = carbon_.get(),
+                                                    .own_energy = own_energy_.get(),
                                                     .plugins = plugins_});
     if (!coordinator.ok()) return {coordinator.status(), StoreCode(coordinator.status())};
     coordinator_ = *std::move(coordinator);
@@ -177,6 +224,7 @@ class Daemon {
     if (!server.ok()) return {server.status(), kCannotListen};
     server_ = *std::move(server);
     Prune();
+    call_pool_->Post([this] { RefreshCarbon(); });
     return Announce();
   }
 
@@ -229,6 +277,8 @@ class Daemon {
   std::unique_ptr<SqliteStore> store_;
   std::unique_ptr<BlobStore> blobs_;
   std::unique_ptr<Spool> spool_;
+  std::unique_ptr<CarbonDesk> carbon_;
+  std::unique_ptr<OwnEnergy> own_energy_;
   std::unique_ptr<Coordinator> coordinator_;
   std::unique_ptr<GrpcServer> server_;
 };

@@ -98,6 +98,11 @@ absl::StatusOr<v1::Job> AdminClient::GetJob(const std::string& job) {
   return Unary(&v1::AdminService::Stub::GetJob, request);
 }
 
+absl::StatusOr<v1::QueryEnergyResponse> AdminClient::QueryEnergy(
+    const v1::QueryEnergyRequest& request) {
+  return Unary(&v1::AdminService::Stub::QueryEnergy, request);
+}
+
 absl::StatusOr<v1::Job> AdminClient::StopJob(const std::string& job, const std::string& reason) {
   v1::StopJobRequest request;
   request.set_job(job);

@@ -28,6 +28,7 @@ class AdminClient {
   absl::StatusOr<v1::Job> SubmitJob(const v1::SubmitJobRequest& request);
   absl::StatusOr<v1::ListJobsResponse> ListJobs(bool all);
   absl::StatusOr<v1::Job> GetJob(const std::string& job);
+  absl::StatusOr<v1::QueryEnergyResponse> QueryEnergy(const v1::QueryEnergyRequest& request);
   absl::StatusOr<v1::Job> StopJob(const std::string& job, const std::string& reason);
   absl::StatusOr<v1::Job> ResumeJob(const std::string& job);
   struct WatchFrom {

@@ -41,6 +41,18 @@ struct ReportOptions {
 };
 int ReportJob(const Context& context, const ReportOptions& options);
 
+struct EnergyOptions {
+  std::string job;
+  std::string by = "phase";        // phase, client, round, source or day
+  std::vector<std::string> where;  // KEY=VALUE
+  std::string since;               // times as 2026-01-31T10:00:00Z, or days
+  std::string until;
+  bool csv = false;
+  bool codecarbon = false;  // CSV by round in CodeCarbon's columns
+  std::string output;       // a file; empty: standard output
+};
+int ShowEnergy(const Context& context, const EnergyOptions& options);
+
 struct ExportOptions {
   std::string job;
   std::string version = "last";

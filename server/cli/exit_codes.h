@@ -11,7 +11,8 @@ inline constexpr int kUsage = 2;        // wrong flags, a wrong job file
 inline constexpr int kUnreachable = 3;  // no coordinator answers
 inline constexpr int kRefused = 4;      // not allowed, not trusted
 inline constexpr int kNotFound = 5;
-inline constexpr int kError = 6;  // everything else
+inline constexpr int kError = 6;         // everything else
+inline constexpr int kTargetMissed = 7;  // the job is complete and missed one of its [targets]
 inline constexpr int kInterrupted = 130;
 
 inline int ExitCodeOf(const absl::Status& status) {

@@ -18,6 +18,7 @@
 #include "server/cli/job_text.h"
 #include "server/cli/job_watch.h"
 #include "server/cli/scratch_path.h"
+#include "server/cli/targets.h"
 
 namespace fedwatt::cli {
 namespace {
@@ -147,7 +148,9 @@ int ReportJob(const Context& context, const ReportOptions& options) {
     const absl::Status written = WriteFileAtomic(options.output, wire::MessageToJson(*job) + "\n");
     if (!written.ok()) return Fail(context, written);
   }
-  return Print(context, *job, absl::StrCat(RoundTable(*job), "\n", JobSummary(*job)));
+  const std::vector<TargetResult> targets = TargetResults(*job);
+  Print(context, *job, absl::StrCat(RoundTable(*job), "\n", JobSummary(*job), TargetText(targets)));
+  return job->state() == v1::JOB_STATE_COMPLETED && !AllPassed(targets) ? kTargetMissed : kOk;
 }
 
 }  // namespace fedwatt::cli

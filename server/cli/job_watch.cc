@@ -13,6 +13,7 @@
 #include "common/wire/message_json.h"
 #include "server/cli/exit_codes.h"
 #include "server/cli/job_text.h"
+#include "server/cli/targets.h"
 #include "server/cli/watch_view.h"
 
 namespace fedwatt::cli {
@@ -88,13 +89,15 @@ absl::StatusOr<v1::Job> WatchUntilEnd(const Context& context, AdminClient& clien
 }
 
 int EndOfJob(const Context& context, const v1::Job& job, const std::string& report_path) {
-  if (!context.json) std::cout << "\n" << JobSummary(job);
+  const std::vector<TargetResult> targets = TargetResults(job);
+  if (!context.json) std::cout << "\n" << JobSummary(job) << TargetText(targets);
   if (!report_path.empty()) {
     const absl::Status written = WriteFileAtomic(report_path, wire::MessageToJson(job) + "\n");
     if (!written.ok()) return Fail(context, written);
     if (!context.json) std::cout << "  report         " << report_path << std::endl;
   }
-  return job.state() == v1::JOB_STATE_COMPLETED ? kOk : kJobFailed;
+  if (job.state() != v1::JOB_STATE_COMPLETED) return kJobFailed;
+  return AllPassed(targets) ? kOk : kTargetMissed;
 }
 
 }  // namespace fedwatt::cli

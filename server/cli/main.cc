@@ -25,7 +25,7 @@ constexpr char kExitCodes[] =
     "flags\n"
     "or job file; 3 no coordinator answers; 4 not allowed or not trusted; 5 not found; 6 any "
     "other\n"
-    "error; 130 interrupted.";
+    "error; 7 the job missed one of its [targets]; 130 interrupted.";
 
 // What the chosen command will do once the flags are read.
 using Action = std::function<int(const Context&)>;
@@ -78,6 +78,27 @@ void AddResultCommands(CLI::App& app, Action* action) {
   command->add_option("job", report->job, "Id, or name if unique")->required();
   command->add_option("-o,--output", report->output, "Also writes the report here, as JSON");
   command->callback([=] { *action = [=](const Context& c) { return ReportJob(c, *report); }; });
+
+  auto energy = std::make_shared<EnergyOptions>();
+  command = app.add_subcommand("energy", "Shows a job's joules and grams from the ledger");
+  command->footer(
+      "Example: fedwatt energy quickstart-1 --by round --where use=wasted\n"
+      "         fedwatt energy quickstart-1 --codecarbon -o emissions.csv");
+  command->add_option("job", energy->job, "Id, or name if unique")->required();
+  command->add_option("--by", energy->by, "phase, client, round, source or day")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"phase", "client", "round", "source", "day"}));
+  command->add_option("--where", energy->where,
+                      "KEY=VALUE of phase, source, quality, use, party, round, client; repeatable");
+  command->add_option("--since", energy->since, "2026-01-31 or 2026-01-31T10:00:00Z; whole hours");
+  command->add_option("--until", energy->until, "Likewise; excluded");
+  CLI::Option* csv = command->add_flag("--csv", energy->csv, "As CSV, in microjoules");
+  command
+      ->add_flag("--codecarbon", energy->codecarbon,
+                 "As CSV by round in the columns of CodeCarbon's emissions.csv")
+      ->excludes(csv);
+  command->add_option("-o,--output", energy->output, "Writes here instead of standard output");
+  command->callback([=] { *action = [=](const Context& c) { return ShowEnergy(c, *energy); }; });
 
   auto save = std::make_shared<ExportOptions>();
   command = app.add_subcommand("export", "Writes a job's model to a file");

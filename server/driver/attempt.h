@@ -55,6 +55,7 @@ struct Attempt {
   std::unordered_map<std::string, uint32_t> index_by_client;
   std::vector<double> inclusion;
   std::vector<std::string> device_classes;
+  bool assigned = false;  // durable: what it reserved of the budget is spent or silent
   // By index; none of an evaluation. Then in `facts`.
   std::vector<ChosenCodec> uploads;
   std::map<std::string, uint32_t> codecs;  // of `facts`: how many assignments have each
@@ -72,6 +73,8 @@ struct Attempt {
   uint32_t late = 0;
   std::string last_failure;  // what a client said, fit for a terminal
   std::string abandoned_because;
+  std::vector<EnergySample> own_energy;  // of the coordinator, once it is known
+  std::string over_budget;               // why the budget left too few
   // ---- the sum
   std::shared_ptr<Aggregator> aggregator;
   std::shared_ptr<FoldQueue> folds;

@@ -112,6 +112,9 @@ void JobDriver::OpenDemand() {
       if (attempt_->key().round <= round + separation) demand.excluded.insert(client);
     }
   }
+  for (const auto& [client, history] : history_) {
+    if (budget_.SpentOut(client)) demand.excluded.insert(client);
+  }
   demand.changed = [weak = weak_from_this()] {
     const auto self = weak.lock();
     if (self == nullptr || self->candidates_posted_.exchange(true)) return;
@@ -165,7 +168,8 @@ void JobDriver::Do(const SelectClients& action) {
   if (selection.ok()) {
     for (const size_t index : selection->chosen) chosen.push_back(candidates[index].client);
   }
-  const std::vector<Offer> offers = context_->pool->Claim(setup_->id, chosen);
+  const std::vector<Offer> offers =
+      WithinBudget(context_->pool->Claim(setup_->id, chosen), candidates);
   std::vector<std::string> claimed;
   for (const Offer& offer : offers) claimed.push_back(offer.client);
   for (const Offer& offer : offers) {
@@ -177,12 +181,56 @@ void JobDriver::Do(const SelectClients& action) {
     Step(RoundError{NowMs(), absl::StrCat("selecting clients: ", StatusText(selection.status()))});
     return;
   }
+  if (refused_ && EndsOrWaitsForBudget(claimed.size(), *refused_)) return;
   if (const absl::Status status = ChooseUploads(offers); !status.ok()) {
     Step(RoundError{NowMs(), absl::StrCat("choosing codecs: ", StatusText(status))});
     return;
   }
   attempt_->inclusion = InclusionOf(claimed, chosen, selection->inclusion);
   Step(ClientsSelected{NowMs(), std::move(claimed)});
+}
+
+// What of a selection the budget has room for, reserved; the others are free again.
+std::vector<Offer> JobDriver::WithinBudget(std::vector<Offer> offers,
+                                           const std::vector<Candidate>& candidates) {
+  std::unordered_map<std::string, CostPrediction> costs;
+  for (const Candidate& candidate : candidates) {
+    if (candidate.cost) costs.emplace(candidate.client, *candidate.cost);
+  }
+  JobBudget::Choice choice = budget_.Reserve(attempt_->key(), offers, costs, NowMs());
+  refused_ = std::move(choice.refusal);
+  if (choice.kept.size() == offers.size()) return offers;
+  std::vector<Offer> kept;
+  size_t next = 0;
+  for (size_t i = 0; i < offers.size(); ++i) {
+    if (next < choice.kept.size() && choice.kept[next] == i) {
+      kept.push_back(std::move(offers[i]));
+      ++next;
+    } else {
+      context_->pool->Finish(setup_->id, offers[i].client);
+    }
+  }
+  return kept;
+}
+
+// Too few fit for a round to be: the job ends, or waits for the next day. Other clients may fit a
+// limit of clients.
+bool JobDriver::EndsOrWaitsForBudget(size_t kept, const BudgetRefusal& refusal) {
+  if (kept >= attempt_->round.limits().min_reports || refusal.scope == BudgetScope::kClient) {
+    return false;
+  }
+  const int64_t now_ms = NowMs();
+  if (budget_.FitsAnotherDay(refusal, now_ms)) {
+    wait_until_ms_ = JobBudget::NextDayMs(now_ms);
+    wait_reason_ = absl::StrCat("waiting for the next day: ", refusal.reason);
+  } else {
+    ending_ = "budget";
+    why_ending_ = refusal.reason;
+  }
+  attempt_->over_budget = refusal.reason;
+  LogInfo("a budget is used up", {{"job", setup_->id}, {"why", refusal.reason}});
+  Step(OperatorStopped{now_ms});
+  return true;
 }
 
 absl::Status JobDriver::ChooseUploads(const std::vector<Offer>& offers) {
@@ -244,6 +292,7 @@ void JobDriver::Do(const PersistAssignments& action) {
   }
   assigned.device_classes = attempt_->facts->device_classes;
   assigned.now_ms = now_ms;
+  budget_.Confirm(&assigned);
   batch.emplace_back(AppendLog{std::move(assigned)});
   context_->deps.store->Write(
       std::move(batch), [weak = weak_from_this(), key](absl::Status written) {
@@ -256,6 +305,7 @@ void JobDriver::Do(const PersistAssignments& action) {
                                    absl::StrCat("writing the assignments: ", StatusText(written))});
             return;
           }
+          driver.attempt_->assigned = true;
           if (driver.attempt_->round.phase() == RoundPhase::kConfiguring) driver.PublishAttempt();
           driver.Step(AssignmentsDurable{driver.NowMs()});
         });

@@ -113,6 +113,8 @@ RoundSummary JobDriver::AttemptSummary(bool counts) const {
     }
   }
   metrics.FillSummary(attempt_->key().evaluation, &summary);
+  summary.booked_uj = budget_.BookedAtEndUj();
+  summary.booked_ug = budget_.BookedAtEndUg();
   return summary;
 }
 
@@ -121,6 +123,8 @@ RoundCommitted JobDriver::MakeCommit(const BlobRef& model) const {
   commit.key = attempt_->key();
   commit.summary = AttemptSummary(true);
   commit.now_ms = NowMs();
+  commit.coordinator = attempt_->own_energy;
+  commit.carbon = budget_.CarbonAt(commit.now_ms);
   commit.best = best_;
   EarlyStop stop = early_stop_;
   if (commit.key.evaluation) {
@@ -128,7 +132,7 @@ RoundCommitted JobDriver::MakeCommit(const BlobRef& model) const {
     commit.strategy_state = strategy_blob_;
     commit.selector_state = selector_blob_;
     commit.codec_state = broadcast_blob_;
-    if (stop.Add(*commit.summary.evaluation)) commit.best = last_;
+    if (stop.Add(*commit.summary.evaluation, commit.summary.booked_uj)) commit.best = last_;
   } else {
     commit.model = last_;
     commit.model.version = commit.key.round;
@@ -145,7 +149,23 @@ RoundCommitted JobDriver::MakeCommit(const BlobRef& model) const {
   return commit;
 }
 
+// A restart loses what was spent before it: no meter knows.
+void JobDriver::OpenOwnEnergy() {
+  if (context_->deps.own_energy == nullptr) return;
+  const RoundKey& key = attempt_->key();
+  context_->deps.own_energy->Begin(key.ToString(),
+                                   key.evaluation ? Phase::kEvaluate : Phase::kTrain);
+}
+
+// Before the record that ends the attempt; a commit that cannot be written is followed by another.
+void JobDriver::CloseOwnEnergy() {
+  if (context_->deps.own_energy == nullptr) return;
+  auto samples = context_->deps.own_energy->End(attempt_->key().ToString());
+  if (!samples.empty()) attempt_->own_energy = std::move(samples);
+}
+
 void JobDriver::Do(const CommitRound& action) {
+  CloseOwnEnergy();
   const RoundKey key = attempt_->key();
   auto commit = std::make_shared<const RoundCommitted>(MakeCommit(action.model));
   context_->deps.store->Write(
@@ -163,6 +183,7 @@ void JobDriver::Do(const CommitRound& action) {
 
 void JobDriver::OnCommitted(const RoundCommitted& commit) {
   Step(CommitDurable{NowMs()});
+  budget_.End();
   AddTotals(commit.summary.energy, &energy_);
   bytes_down_ += commit.summary.bytes_down;
   bytes_up_ += commit.summary.bytes_up;
@@ -210,12 +231,14 @@ void JobDriver::OnTrainingCommitted(const RoundCommitted& commit) {
 }
 
 void JobDriver::OnEvaluationCommitted(const RoundCommitted& commit) {
-  early_stop_.Add(*commit.summary.evaluation);
+  early_stop_.Add(*commit.summary.evaluation, commit.summary.booked_uj);
   best_ = commit.best;
   // As the store merges it (projection.h).
   open_round_->evaluation = commit.summary.evaluation;
   open_round_->bytes_down += commit.summary.bytes_down;
   open_round_->bytes_up += commit.summary.bytes_up;
+  open_round_->booked_uj = commit.summary.booked_uj;
+  open_round_->booked_ug = commit.summary.booked_ug;
   AddTotals(commit.summary.energy, &open_round_->energy);
   for (const auto& [phase, seconds] : commit.summary.seconds_by_phase) {
     open_round_->seconds_by_phase[phase] += seconds;
@@ -234,15 +257,20 @@ void JobDriver::Do(const AbandonRound& action) {
   if (action.cause == AbandonCause::kTooFewReports && !attempt_->last_failure.empty()) {
     absl::StrAppend(&record.reason, "; a client said: ", attempt_->last_failure);
   }
+  if (!attempt_->over_budget.empty()) record.reason = attempt_->over_budget;
   attempt_->abandoned_because = record.reason;
   record.retry_at_ms = action.retry_at_ms;
   record.give_up = action.give_up;
   record.now_ms = NowMs();
+  CloseOwnEnergy();
+  record.coordinator = attempt_->own_energy;
+  record.carbon = budget_.CarbonAt(record.now_ms);
   if (record.key.evaluation && action.cause != AbandonCause::kOperator) {
     const int64_t over_ms = evaluation_began_ms_ + setup_->Limits(true).selection_timeout_ms;
     record.give_up =
         record.give_up || action.cause == AbandonCause::kTooFewClients || record.now_ms >= over_ms;
   }
+  record.give_up = record.give_up || (record.key.evaluation && ending_ == "budget");
   record.summary = AttemptSummary(false);
   record.summary.reason = record.reason;
   LogWarning("attempt abandoned", {{"attempt", record.key.ToString()},
@@ -274,6 +302,7 @@ void JobDriver::WriteAbandoned(AttemptAbandoned record, AbandonCause cause) {
 }
 
 void JobDriver::OnAbandoned(const AttemptAbandoned& record, AbandonCause cause) {
+  attempt_->assigned ? budget_.End() : budget_.Drop();
   AddTotals(record.summary.energy, &energy_);
   bytes_down_ += record.summary.bytes_down;
   bytes_up_ += record.summary.bytes_up;

@@ -127,6 +127,7 @@ void JobDriver::OnAccepted(uint32_t index) {
   AcceptedReport& accepted = *attempt_->accepted[index];
   accepted.durable = true;
   ++attempt_->durable;
+  budget_.OnReport(MakeAssignmentId(attempt_->key(), index), accepted.report);
   context_->board->SetSlot(attempt_->key(), index, SlotState::kReported, "",
                            accepted.report.update.sha256);
   AnswerRepeats(index, Accepted());
@@ -199,15 +200,17 @@ void JobDriver::WriteRefusal(uint32_t index, bool failed, const std::string& rea
   IncomingReport incoming = std::move(*std::exchange(attempt_->incoming, std::nullopt));
   const RoundKey key = attempt_->key();
   attempt_->wasted.AddWasted(incoming.report);
+  auto report = std::make_shared<const Report>(incoming.report);
   ReportRefused record{key, index, failed, reason, std::move(incoming.report), NowMs()};
   context_->deps.store->Write(
       {AppendLog{std::move(record)}},
-      [weak = weak_from_this(), key, index, failed, reason, reply = std::move(reply),
+      [weak = weak_from_this(), key, index, failed, reason, report, reply = std::move(reply),
        done = std::move(incoming.done)](absl::Status written) mutable {
         const auto self = weak.lock();
         if (self == nullptr) return;
         if (written.ok()) {
-          self->PostSelf([key, index, failed, reason](JobDriver& driver) {
+          self->PostSelf([key, index, failed, reason, report](JobDriver& driver) {
+            driver.budget_.OnReport(MakeAssignmentId(key, index), *report);
             driver.context_->board->SetSlot(
                 key, index, failed ? SlotState::kFailed : SlotState::kRefused, reason, Digest{});
             driver.context_->deps.spool->Remove(MakeAssignmentId(key, index));
@@ -225,6 +228,7 @@ void JobDriver::WriteRefusal(uint32_t index, bool failed, const std::string& rea
 }
 
 void JobDriver::TakeLate(const AssignmentName& name, const Report& report) {
+  budget_.OnReport(MakeAssignmentId(name.key, name.index), report);
   if (InAttempt(name.key)) {
     ++attempt_->late;
     attempt_->wasted.AddWasted(report);

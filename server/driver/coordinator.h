@@ -14,7 +14,10 @@
 #include "common/base/file.h"
 #include "common/model/fleet.h"
 #include "common/model/job_view.h"
+#include "server/carbon/carbon_desk.h"
+#include "server/driver/own_energy.h"
 #include "server/driver/plugins.h"
+#include "server/ledger/energy_sums.h"
 #include "server/store/blob_store.h"
 #include "server/store/spool.h"
 #include "server/store/store.h"
@@ -39,6 +42,8 @@ struct CoordinatorDeps {
   Store* store = nullptr;
   BlobStore* blobs = nullptr;
   Spool* spool = nullptr;
+  CarbonDesk* carbon = nullptr;     // null: grams are not counted
+  OwnEnergy* own_energy = nullptr;  // null: the coordinator's own joules are unknown
   Plugins plugins = Plugins::Builtin();
 };
 
@@ -125,6 +130,11 @@ class Coordinator {
   // Writes a bundle file with the tensors of `version` ("best", "last", a round) to `path`.
   virtual absl::Status ExportModel(const std::string& id_or_name, const std::string& version,
                                    const std::string& path) = 0;
+
+  // The ledger of a job along `axis`. By client it reads single samples: seconds for millions.
+  virtual absl::StatusOr<std::vector<EnergySum>> QueryEnergy(const std::string& id_or_name,
+                                                             EnergyAxis axis,
+                                                             const EnergyFilter& filter) = 0;
 
   // Stops timers and calls back what waits with UNAVAILABLE; nothing is lost.
   virtual void Shutdown() = 0;

@@ -200,6 +200,22 @@ absl::StatusOr<JobRecord> CoordinatorImpl::MakeRecord(const JobSpec& spec, const
   return record;
 }
 
+absl::Status CoordinatorImpl::CheckSpending(const JobSetup& setup) {
+  std::optional<CarbonIntensity> figure;
+  const JobSpec::Carbon& wanted = setup.spec.carbon;
+  if (context_.deps.carbon != nullptr) {
+    FW_ASSIGN_OR_RETURN(const auto source, context_.deps.carbon->For(wanted.source, wanted.region));
+    // Submitting may wait for a service; a source that fails is named where grams are needed.
+    const int64_t now_ms = context_.deps.clock->NowMs();
+    auto at = source->At(now_ms);
+    if (!at.ok() && source->Refresh(now_ms).ok()) at = source->At(now_ms);
+    if (at.ok()) figure = *std::move(at);
+  } else if (!wanted.source.empty() || wanted.pause_above > 0) {
+    return absl::FailedPreconditionError("this coordinator has no carbon source");
+  }
+  return CheckBudgetFits(setup, figure);
+}
+
 absl::StatusOr<JobView> CoordinatorImpl::SubmitJob(const JobSpec& spec, const Digest& bundle,
                                                    const std::string& request_id) {
   MutexLock submit_lock(&submit_mutex_);
@@ -219,6 +235,7 @@ absl::StatusOr<JobView> CoordinatorImpl::SubmitJob(const JobSpec& spec, const Di
   FW_ASSIGN_OR_RETURN(const std::shared_ptr<const JobSetup> setup,
                       MakeJobSetup(record.id, spec, record.bundle_sha256, context_.deps.blobs,
                                    context_.deps.plugins));
+  FW_RETURN_IF_ERROR(CheckSpending(*setup));
   if (!spec.model.warm_start.empty()) {
     FW_ASSIGN_OR_RETURN(record.initial_model, WarmStart(spec, setup->header.manifest));
   }
@@ -329,6 +346,16 @@ absl::StatusOr<JobView> CoordinatorImpl::StopJob(const std::string& id_or_name,
 absl::StatusOr<JobView> CoordinatorImpl::ResumeJob(const std::string& id_or_name) {
   FW_ASSIGN_OR_RETURN(const DriverPtr driver, FindJob(id_or_name));
   return ChangeState(driver, JobState::kStopped, JobState::kRunning, "");
+}
+
+absl::StatusOr<std::vector<EnergySum>> CoordinatorImpl::QueryEnergy(const std::string& id_or_name,
+                                                                    EnergyAxis axis,
+                                                                    const EnergyFilter& filter) {
+  FW_ASSIGN_OR_RETURN(const DriverPtr driver, FindJob(id_or_name));
+  const bool by_client = axis == EnergyAxis::kClient || !filter.client.empty();
+  FW_ASSIGN_OR_RETURN(const std::vector<EnergySum> cells,
+                      context_.deps.store->EnergySums(driver->setup()->id, by_client));
+  return GroupEnergy(cells, axis, filter);
 }
 
 absl::Status CoordinatorImpl::ExportModel(const std::string& id_or_name, const std::string& version,

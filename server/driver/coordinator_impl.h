@@ -49,6 +49,8 @@ class CoordinatorImpl final : public Coordinator {
   absl::StatusOr<JobView> ResumeJob(const std::string& id_or_name) override;
   absl::Status ExportModel(const std::string& id_or_name, const std::string& version,
                            const std::string& path) override;
+  absl::StatusOr<std::vector<EnergySum>> QueryEnergy(const std::string& id_or_name, EnergyAxis axis,
+                                                     const EnergyFilter& filter) override;
   void Shutdown() override;
 
  private:
@@ -60,6 +62,8 @@ class CoordinatorImpl final : public Coordinator {
   absl::StatusOr<JobRecord> MakeRecord(const JobSpec& spec, const BundleParts& parts,
                                        const std::string& request_id) const;
   absl::StatusOr<Digest> WarmStart(const JobSpec& spec, const Manifest& manifest) const;
+  // Carbon source and budget of a job that is being submitted.
+  absl::Status CheckSpending(const JobSetup& setup);
   absl::StatusOr<JobView> ChangeState(const DriverPtr& driver, JobState from, JobState to,
                                       const std::string& reason);
 

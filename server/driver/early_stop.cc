@@ -12,7 +12,7 @@ std::optional<double> MetricValue(const MetricSummary& summary, const std::strin
   return it->second;
 }
 
-bool EarlyStop::Add(const MetricSummary& evaluation) {
+bool EarlyStop::Add(const MetricSummary& evaluation, int64_t booked_uj) {
   const std::optional<double> value = MetricValue(evaluation, stop_.metric);
   const bool usable = value.has_value() && std::isfinite(*value);
   const double step = stop_.mode == "min" ? -stop_.min_delta : stop_.min_delta;
@@ -28,8 +28,21 @@ bool EarlyStop::Add(const MetricSummary& evaluation) {
     reason_ = "target";
   } else if (reason_.empty() && stop_.patience > 0 && without_progress_ >= stop_.patience) {
     reason_ = "patience";
+  } else if (usable && GainsTooLittle(*value, booked_uj) && reason_.empty()) {
+    reason_ = "gain";
   }
   return best;
+}
+
+bool EarlyStop::GainsTooLittle(double value, int64_t booked_uj) {
+  if (stop_.min_gain_per_kj <= 0) return false;
+  bought_.push_back({value, booked_uj});
+  if (bought_.size() <= stop_.gain_evaluations) return false;
+  if (bought_.size() > stop_.gain_evaluations + 1) bought_.pop_front();
+  const Bought& before = bought_.front();
+  const double gain = stop_.mode == "min" ? before.value - value : value - before.value;
+  const double kilojoules = static_cast<double>(booked_uj - before.booked_uj) / 1e9;
+  return kilojoules > 0 && gain < stop_.min_gain_per_kj * kilojoules;
 }
 
 bool EarlyStop::Better(double value, double than) const {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <string>
 
@@ -20,19 +21,27 @@ class EarlyStop {
 
   // Takes the next evaluation. True when its model is the best so far. A missing or non-finite
   // value is never progress, and counts against the patience.
-  bool Add(const MetricSummary& evaluation);
+  // `booked_uj`: of the job, from its beginning to this evaluation.
+  bool Add(const MetricSummary& evaluation, int64_t booked_uj);
 
-  // "target", "patience", or empty while there is reason to go on.
+  // "target", "patience", "gain", or empty while there is reason to go on.
   const std::string& reason() const { return reason_; }
   const std::optional<double>& best() const { return best_; }
 
  private:
   bool Better(double value, double than) const;
+  bool GainsTooLittle(double value, int64_t booked_uj);
+
+  struct Bought {
+    double value;
+    int64_t booked_uj;
+  };
 
   const JobSpec::Stop stop_;
   std::optional<double> best_;
   std::optional<double> anchor_;  // the last value that was progress by min_delta
   uint32_t without_progress_ = 0;
+  std::deque<Bought> bought_;  // the last stop.gain_evaluations + 1
   std::string reason_;
 };
 

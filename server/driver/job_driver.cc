@@ -23,12 +23,13 @@ void DriverContext::Reply(ReplyDone done, absl::StatusOr<ReportReply> reply) con
 }
 
 JobDriver::JobDriver(const DriverContext* context, JobRecord record,
-                     std::shared_ptr<const JobSetup> setup)
+                     std::shared_ptr<const JobSetup> setup, std::shared_ptr<CarbonSource> carbon)
     : context_(context),
       setup_(std::move(setup)),
       status_(std::make_shared<JobStatus>(std::move(record), context->deps.store,
                                           context->deps.executor)),
       early_stop_(setup_->spec.stop),
+      budget_(setup_, std::move(carbon)),
       strand_(context->deps.executor) {}
 
 Task JobDriver::Bound(SelfTask task) {
@@ -58,6 +59,7 @@ void JobDriver::OnStart() {
   }
   Publish();
   if (attempt_ == nullptr) return Proceed();
+  OpenOwnEnergy();
   PublishAttempt();
   if (!running) return Step(OperatorStopped{NowMs()});
   if (!attempt_->unknown_codec.ok()) {
@@ -119,7 +121,10 @@ void JobDriver::Proceed() {
   if (attempt_ != nullptr || status_->state() != JobState::kRunning) return;
   strand_.Cancel(std::exchange(retry_timer_, 0));
   if (!failure_.empty()) return End(JobState::kFailed, "failed", failure_);
-  if (!open_round_ && !WhyDone().empty()) return End(JobState::kCompleted, WhyDone(), "");
+  if (!open_round_ && !WhyDone().empty()) {
+    return End(JobState::kCompleted, WhyDone(), WhyDone() == ending_ ? why_ending_ : "");
+  }
+  if (Waits()) return;
   if (const int64_t wait_ms = retry_at_ms_ - NowMs(); wait_ms > 0) {
     retry_timer_ = PostSelfAfter(wait_ms, [](JobDriver& self) { self.Proceed(); });
     Publish();
@@ -130,6 +135,24 @@ void JobDriver::Proceed() {
   } else {
     Begin(RoundKey{setup_->id, rounds_done_ + 1, next_attempt_, false});
   }
+}
+
+// For another day's budget, or cleaner hours; an evaluation waits for the former only.
+bool JobDriver::Waits() {
+  const int64_t now_ms = NowMs();
+  if (now_ms >= wait_until_ms_) {
+    const auto pause =
+        open_round_ ? std::nullopt : budget_.PauseAt(now_ms, status_->record().created_ms);
+    wait_until_ms_ = pause ? pause->until_ms : 0;
+    if (pause && wait_reason_.empty()) {
+      LogInfo("a job waits", {{"job", setup_->id}, {"why", pause->reason}});
+    }
+    wait_reason_ = pause ? pause->reason : "";
+  }
+  if (wait_until_ms_ == 0) return false;
+  retry_timer_ = PostSelfAfter(wait_until_ms_ - now_ms, [](JobDriver& self) { self.Proceed(); });
+  Publish();
+  return true;
 }
 
 bool JobDriver::WallTimeIsOver(int64_t at_ms) const {
@@ -165,6 +188,7 @@ void JobDriver::Begin(RoundKey key) {
   }
   attempt_ = std::make_unique<Attempt>(std::move(key), limits);
   attempt_->began_ms = now_ms;
+  OpenOwnEnergy();
   Step(BeginAttempt{now_ms});
   OpenDemand();
 }
@@ -219,6 +243,7 @@ void JobDriver::OnWallTime() {
   // An evaluation has a time limit of its own, and the last model deserves it.
   if (attempt_ == nullptr) {
     retry_at_ms_ = 0;
+    wait_until_ms_ = 0;
     Proceed();
   } else if (!attempt_->key().evaluation) {
     Step(OperatorStopped{NowMs()});
@@ -229,7 +254,8 @@ RoundSummary JobDriver::CurrentSummary() const {
   RoundSummary summary;
   if (attempt_ == nullptr) {
     summary.key = RoundKey{setup_->id, rounds_done_ + 1, next_attempt_, false};
-    summary.phase = "idle";
+    summary.phase = wait_reason_.empty() ? "idle" : "waiting";
+    summary.reason = wait_reason_;
     return summary;
   }
   summary.key = attempt_->key();
@@ -256,6 +282,7 @@ void JobDriver::Publish() {
   progress.energy = energy_;
   progress.bytes_down = bytes_down_;
   progress.bytes_up = bytes_up_;
+  progress.budget = budget_.View();
   status_->Publish(std::move(progress));
 }
 

@@ -18,6 +18,7 @@
 #include "server/driver/client_pool.h"
 #include "server/driver/coordinator.h"
 #include "server/driver/early_stop.h"
+#include "server/driver/job_budget.h"
 #include "server/driver/job_setup.h"
 #include "server/driver/job_status.h"
 #include "server/driver/work_queue.h"
@@ -71,7 +72,8 @@ class JobDriver : public std::enable_shared_from_this<JobDriver> {
   bool WantsSpool(const std::string& assignment_id) const;
 
  private:
-  JobDriver(const DriverContext* context, JobRecord record, std::shared_ptr<const JobSetup> setup);
+  JobDriver(const DriverContext* context, JobRecord record, std::shared_ptr<const JobSetup> setup,
+            std::shared_ptr<CarbonSource> carbon);
 
   // ---- job_recovery.cc
   absl::Status LoadState();
@@ -95,6 +97,7 @@ class JobDriver : public std::enable_shared_from_this<JobDriver> {
   void OnStart();
   void Proceed();
   std::string WhyDone() const;
+  bool Waits();
   bool EvaluationDue(uint64_t round) const;
   // The last evaluation of a job: of the exact model, which is what it ends with.
   bool EvaluatesExact(const Attempt& attempt) const;
@@ -134,6 +137,9 @@ class JobDriver : public std::enable_shared_from_this<JobDriver> {
   void OnCandidates();
   absl::StatusOr<Selection> Select(const std::vector<Candidate>& candidates, uint32_t count);
   absl::Status ChooseUploads(const std::vector<Offer>& offers);
+  std::vector<Offer> WithinBudget(std::vector<Offer> offers,
+                                  const std::vector<Candidate>& candidates);
+  bool EndsOrWaitsForBudget(size_t kept, const BudgetRefusal& refusal);
   void MakeFacts(const std::vector<std::string>& clients, int64_t deadline_ms);
   void PublishAttempt();
   void Resend(const std::string& client);
@@ -161,6 +167,8 @@ class JobDriver : public std::enable_shared_from_this<JobDriver> {
   void OnEvaluationCommitted(const RoundCommitted& commit);
   RoundCommitted MakeCommit(const BlobRef& model) const;
   RoundSummary AttemptSummary(bool counts) const;
+  void OpenOwnEnergy();
+  void CloseOwnEnergy();
   void WriteAbandoned(AttemptAbandoned record, AbandonCause cause);
   void OnAbandoned(const AttemptAbandoned& record, AbandonCause cause);
   void ReleaseAttempt(Outcome outcome, const std::string& reason);
@@ -185,6 +193,10 @@ class JobDriver : public std::enable_shared_from_this<JobDriver> {
   std::shared_ptr<const Broadcast> broadcast_;  // of last_; null: codec.down is exact
   Digest broadcast_blob_{};                     // its state's; none before the first commit
   EarlyStop early_stop_;
+  JobBudget budget_;
+  std::optional<BudgetRefusal> refused_;  // of the selection under way
+  int64_t wait_until_ms_ = 0;             // for another day or cleaner hours
+  std::string wait_reason_;
   std::vector<ModelRef> models_;            // on disk, oldest first; version 0 is the initial one
   std::optional<RoundSummary> open_round_;  // committed, its evaluation is yet to come
   int64_t evaluation_began_ms_ = 0;
@@ -192,7 +204,8 @@ class JobDriver : public std::enable_shared_from_this<JobDriver> {
   uint32_t next_attempt_ = 1;
   uint32_t next_evaluation_attempt_ = 1;
   int64_t retry_at_ms_ = 0;
-  std::string ending_;   // a stop reason that waits for the attempt's end
+  std::string ending_;  // a stop reason that waits for the attempt's end
+  std::string why_ending_;
   std::string failure_;  // why the last attempt gave up
   std::unordered_map<std::string, ClientHistory> history_;
   std::unordered_map<std::string, uint64_t> last_assigned_;  // round, by client

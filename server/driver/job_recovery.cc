@@ -32,7 +32,20 @@ absl::StatusOr<std::string> ReadState(BlobStore* blobs, const Digest& sha256) {
 
 absl::StatusOr<std::shared_ptr<JobDriver>> JobDriver::Recover(
     const DriverContext* context, JobRecord record, std::shared_ptr<const JobSetup> setup) {
-  std::shared_ptr<JobDriver> driver(new JobDriver(context, std::move(record), std::move(setup)));
+  std::shared_ptr<CarbonSource> carbon;
+  if (context->deps.carbon != nullptr) {
+    const JobSpec::Carbon& wanted = setup->spec.carbon;
+    auto source = context->deps.carbon->For(wanted.source, wanted.region);
+    // The coordinator may have another source now; a job that counts grams says so and stops.
+    if (source.ok()) {
+      carbon = *std::move(source);
+    } else {
+      LogWarning("a job has no carbon source",
+                 {{"job", setup->id}, {"error", StatusText(source.status())}});
+    }
+  }
+  std::shared_ptr<JobDriver> driver(
+      new JobDriver(context, std::move(record), std::move(setup), std::move(carbon)));
   FW_RETURN_IF_ERROR(driver->LoadState());
   return driver;
 }
@@ -46,6 +59,8 @@ absl::Status JobDriver::LoadState() {
   FW_ASSIGN_OR_RETURN(const std::vector<ClientHistory> history, store->LoadHistory(id));
   FW_ASSIGN_OR_RETURN(const std::vector<ModelRef> models, store->LoadModels(id));
   FW_ASSIGN_OR_RETURN(energy_, store->EnergyTotals(id));
+  FW_ASSIGN_OR_RETURN(const std::vector<BudgetEntry> reservations, store->LoadReservations(id));
+  budget_.Restore(reservations);
   for (const ClientHistory& client : history) {
     history_[client.client] = client;
     last_assigned_[client.client] = client.last_round;
@@ -53,7 +68,7 @@ absl::Status JobDriver::LoadState() {
   for (const RoundSummary& round : rounds) {
     bytes_down_ += round.bytes_down;
     bytes_up_ += round.bytes_up;
-    if (round.evaluation) early_stop_.Add(*round.evaluation);
+    if (round.evaluation) early_stop_.Add(*round.evaluation, round.booked_uj);
   }
   FW_RETURN_IF_ERROR(LoadModel(commit));
   FW_RETURN_IF_ERROR(LoadPlugins(commit));
@@ -173,6 +188,7 @@ void JobDriver::Replay(const ClientsAssigned& record) {
   ReplayUploads(record);
   MakeFacts(record.clients, attempt_->round.deadline_ms());
   attempt_->round.Step(AssignmentsDurable{record.now_ms});
+  attempt_->assigned = true;
 }
 
 void JobDriver::ReplayUploads(const ClientsAssigned& record) {

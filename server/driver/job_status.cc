@@ -53,6 +53,7 @@ JobView JobStatus::ViewLocked(bool with_rounds) const {
   view.energy = progress_.energy;
   view.bytes_down = progress_.bytes_down;
   view.bytes_up = progress_.bytes_up;
+  view.budget = progress_.budget;
   if (with_rounds) view.rounds = rounds_;
   return view;
 }

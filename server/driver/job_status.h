@@ -29,6 +29,7 @@ class JobStatus : public std::enable_shared_from_this<JobStatus> {
     std::vector<EnergyTotal> energy;
     uint64_t bytes_down = 0;
     uint64_t bytes_up = 0;
+    BudgetView budget;
   };
 
   // `executor` carries the watchers' callbacks and must outlive them.

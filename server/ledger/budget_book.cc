@@ -7,6 +7,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "server/ledger/energy_ledger.h"
+#include "server/prediction/cost_history.h"
 
 namespace fedwatt {
 namespace {
@@ -60,18 +62,12 @@ int64_t Reservation::reserved_uj() const {
   return forecast.ceiling_uj > 0 ? std::min(wanted, forecast.ceiling_uj) : wanted;
 }
 
-EnergyClaim ClaimOf(const std::vector<EnergySample>& samples) {
-  std::map<Phase, std::optional<int64_t>> phases;
-  for (const EnergySample& sample : samples) {
-    std::optional<int64_t>& largest = phases[sample.phase];
-    if (sample.energy_uj) largest = std::max(largest.value_or(0), *sample.energy_uj);
-  }
-  EnergyClaim claim{0, !phases.empty()};
-  for (const auto& [phase, largest] : phases) {
-    if (largest) claim.uj = Add(claim.uj, *largest);
-    claim.complete = claim.complete && largest.has_value();
-  }
-  return claim;
+EnergyClaim ClaimOf(const Report& report, const std::string& device_class) {
+  // What is booked is what is believed: a refused figure is a gap.
+  const CostClaim cost =
+      CostClaimOf(report.metrics, BookSamples(report.energy).samples, device_class);
+  if (!cost.joules || !(*cost.joules >= 0)) return {};
+  return {LimitMicro(*cost.joules), true};
 }
 
 const char* BookedByName(BookedBy by) {
@@ -91,15 +87,16 @@ const char* BookedByName(BookedBy by) {
 }
 
 BookedEnergy SettledBy(const EnergyForecast& forecast, const EnergyClaim& claim) {
-  BookedEnergy booked{claim.uj, BookedBy::kClaim};
-  if (!claim.complete) {
-    booked = {std::max(claim.uj, forecast.mean_uj), BookedBy::kPrior};
+  // An estimate is held within its class, too, but nobody claimed it.
+  const int64_t uj = claim.complete ? claim.uj : std::max(claim.uj, forecast.mean_uj);
+  const auto booked = [&claim](int64_t at, BookedBy by) {
+    return BookedEnergy{at, claim.complete ? by : BookedBy::kPrior};
+  };
+  if (forecast.ceiling_uj > 0 && uj > forecast.ceiling_uj) {
+    return booked(forecast.ceiling_uj, BookedBy::kCeiling);
   }
-  if (forecast.ceiling_uj > 0 && booked.uj > forecast.ceiling_uj) {
-    booked = {forecast.ceiling_uj, BookedBy::kCeiling};
-  }
-  if (booked.uj < forecast.floor_uj) booked = {forecast.floor_uj, BookedBy::kFloor};
-  return booked;
+  if (uj < forecast.floor_uj) return booked(forecast.floor_uj, BookedBy::kFloor);
+  return booked(uj, BookedBy::kClaim);
 }
 
 int64_t LimitMicro(double value) {
@@ -216,6 +213,12 @@ void BudgetBook::Settle(const std::string& assignment, const EnergyClaim& claim)
   const auto found = entries_.find(assignment);
   if (found == entries_.end()) return;
   Book(assignment, SettledBy(found->second.reservation.forecast, claim));
+}
+
+void BudgetBook::Settle(const std::string& assignment, const Report& report) {
+  const auto found = entries_.find(assignment);
+  if (found == entries_.end()) return;
+  Settle(assignment, ClaimOf(report, found->second.reservation.forecast.device_class));
 }
 
 void BudgetBook::Silence(const std::string& assignment) {

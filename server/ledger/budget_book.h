@@ -24,7 +24,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "common/energy/energy_sample.h"
+#include "common/model/fleet.h"
 #include "server/carbon/carbon_intensity.h"
 
 namespace fedwatt {
@@ -36,6 +36,7 @@ struct EnergyForecast {
   int64_t floor_uj = 0;    // less than this no device of the class can spend
   int64_t ceiling_uj = 0;  // more than this none can; 0: unknown
   bool by_prior = false;   // from the device class, for want of history
+  std::string device_class;
 };
 
 struct Reservation {
@@ -50,13 +51,13 @@ struct Reservation {
   int64_t reserved_uj() const;
 };
 
-// What the samples of a report add up to. Two meters that saw one phase count once, by the larger;
-// phases add up. `complete` unless a phase has no figure at all (or there is no phase).
+// What a report says it cost, of the whole device, as predictions are (server/prediction):
+// `complete` unless its training was not metered.
 struct EnergyClaim {
   int64_t uj = 0;
   bool complete = false;
 };
-EnergyClaim ClaimOf(const std::vector<EnergySample>& samples);
+EnergyClaim ClaimOf(const Report& report, const std::string& device_class);
 
 enum class BookedBy {
   kClaim = 1,
@@ -131,6 +132,7 @@ class BudgetBook {
   // The report of an assignment. Only the first one counts; after Silence a late one takes the
   // place of the estimate. Unknown assignments (of other jobs, repeated reports) change nothing.
   void Settle(const std::string& assignment, const EnergyClaim& claim);
+  void Settle(const std::string& assignment, const Report& report);
   // Its round went on without it.
   void Silence(const std::string& assignment);
   // It was never handed out.

@@ -102,6 +102,17 @@ absl::StatusOr<std::vector<EnergyTotal>> MemoryStore::EnergyTotals(const std::st
   return ReadJob(state_->tables, job, &Tables::LoadTotals);
 }
 
+absl::StatusOr<std::vector<EnergySum>> MemoryStore::EnergySums(const std::string& job,
+                                                               bool by_client) {
+  MutexLock lock(&state_->mutex);
+  return ReadJob(state_->tables, job, by_client ? &Tables::LoadClientSums : &Tables::LoadSums);
+}
+
+absl::StatusOr<std::vector<BudgetEntry>> MemoryStore::LoadReservations(const std::string& job) {
+  MutexLock lock(&state_->mutex);
+  return ReadJob(state_->tables, job, &Tables::LoadReservations);
+}
+
 absl::Status MemoryStore::ForgetClient(const std::string& tenant, const std::string& population,
                                        const std::string& client) {
   MutexLock lock(&state_->mutex);

@@ -139,16 +139,16 @@ absl::StatusOr<bool> MemoryTables::AddEnergy(const JobScope& scope, const Energy
   return JobOf(scope).energy.try_emplace(key, row).second;
 }
 
-absl::StatusOr<std::vector<EnergySample>> MemoryTables::SettleEnergy(const JobScope& scope,
-                                                                     const RoundKey& key,
-                                                                     EnergyUse use) {
-  std::vector<EnergySample> settled;
+absl::StatusOr<std::vector<EnergyRow>> MemoryTables::SettleEnergy(const JobScope& scope,
+                                                                  const RoundKey& key,
+                                                                  EnergyUse use) {
+  std::vector<EnergyRow> settled;
   auto& energy = JobOf(scope).energy;
   for (auto it = energy.lower_bound({key, 0, Phase{}, ""});
        it != energy.end() && it->second.key == key; ++it) {
     if (it->second.use != EnergyUse::kPending) continue;
+    settled.push_back(it->second);
     it->second.use = use;
-    settled.push_back(it->second.sample);
   }
   return settled;
 }
@@ -165,6 +165,66 @@ absl::Status MemoryTables::PutTotals(const JobScope& scope,
                                      const std::vector<EnergyTotal>& totals) {
   JobOf(scope).totals = totals;
   return absl::OkStatus();
+}
+
+absl::Status MemoryTables::AddSums(const JobScope& scope, const std::vector<EnergySum>& sums) {
+  for (const EnergySum& sum : sums) AddFigures(sum.figures, &JobOf(scope).sums[sum.label]);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<EnergySum>> MemoryTables::LoadSums(const JobScope& scope) {
+  std::vector<EnergySum> sums;
+  for (const auto& [label, figures] : JobOf(scope).sums) sums.push_back({label, figures});
+  return sums;
+}
+
+absl::StatusOr<std::vector<EnergySum>> MemoryTables::LoadClientSums(const JobScope& scope) {
+  std::map<EnergyLabel, EnergyFigures> sums;
+  for (const auto& [key, row] : JobOf(scope).energy) {
+    if (row.use == EnergyUse::kPending) continue;
+    EnergySum cell = CellOf(row);
+    if (row.index != kCoordinatorIndex) cell.label.client = row.client;
+    AddFigures(cell.figures, &sums[cell.label]);
+  }
+  std::vector<EnergySum> all;
+  for (const auto& [label, figures] : sums) all.push_back({label, figures});
+  return all;
+}
+
+absl::Status MemoryTables::AddReservation(const JobScope& scope, const RoundKey& key,
+                                          uint32_t index, const Reservation& reservation) {
+  JobOf(scope).reservations.try_emplace({key, index}, BudgetEntry{reservation, std::nullopt});
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::optional<BudgetEntry>> MemoryTables::GetReservation(const JobScope& scope,
+                                                                        const RoundKey& key,
+                                                                        uint32_t index) {
+  const auto& reservations = JobOf(scope).reservations;
+  const auto found = reservations.find({key, index});
+  if (found == reservations.end()) return std::optional<BudgetEntry>();
+  return std::optional<BudgetEntry>(found->second);
+}
+
+absl::Status MemoryTables::SetBooked(const JobScope& scope, const RoundKey& key, uint32_t index,
+                                     const BookedEnergy& booked) {
+  const auto found = JobOf(scope).reservations.find({key, index});
+  if (found != JobOf(scope).reservations.end()) found->second.booked = booked;
+  return absl::OkStatus();
+}
+
+absl::Status MemoryTables::SilenceReservations(const JobScope& scope, const RoundKey& key) {
+  auto& reservations = JobOf(scope).reservations;
+  for (auto it = reservations.lower_bound({key, 0});
+       it != reservations.end() && it->first.first == key; ++it) {
+    BudgetEntry& entry = it->second;
+    if (!entry.booked) entry.booked = {entry.reservation.reserved_uj(), BookedBy::kSilence};
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<BudgetEntry>> MemoryTables::LoadReservations(const JobScope& scope) {
+  return Values(JobOf(scope).reservations);
 }
 
 absl::StatusOr<std::optional<ClientHistory>> MemoryTables::GetHistory(const JobScope& scope,
@@ -220,6 +280,9 @@ absl::Status MemoryTables::ForgetClient(const std::string& tenant, const std::st
     }
     for (auto& [key, energy] : job.energy) {
       if (energy.client == client) energy.client.clear();
+    }
+    for (auto& [key, entry] : job.reservations) {
+      if (entry.reservation.client == client) entry.reservation.client.clear();
     }
     for (LogRecord& record : job.log) {
       if (auto* assigned = std::get_if<ClientsAssigned>(&record)) {

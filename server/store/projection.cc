@@ -24,38 +24,83 @@ bool IsOpen(AssignmentState state) {
   return state == AssignmentState::kAssigned || state == AssignmentState::kReported;
 }
 
-absl::Status AddToTotals(const JobScope& scope, const std::vector<EnergySample>& samples,
-                         EnergyUse use, Tables& tables) {
-  if (samples.empty()) return absl::OkStatus();
+// Rows that have their use now.
+absl::Status AddToTotals(const JobScope& scope, const std::vector<EnergyRow>& rows,
+                         Tables& tables) {
+  if (rows.empty()) return absl::OkStatus();
+  std::map<EnergyLabel, EnergyFigures> cells;
+  for (const EnergyRow& row : rows) {
+    const EnergySum cell = CellOf(row);
+    AddFigures(cell.figures, &cells[cell.label]);
+  }
+  std::vector<EnergySum> sums;
+  for (auto& [label, figures] : cells) sums.push_back({label, figures});
+  FW_RETURN_IF_ERROR(tables.AddSums(scope, sums));
   FW_ASSIGN_OR_RETURN(std::vector<EnergyTotal> totals, tables.LoadTotals(scope));
-  for (const EnergySample& sample : samples) {
-    AddSample(sample, use == EnergyUse::kUseful ? JouleUse::kUseful : JouleUse::kWasted, &totals);
+  for (const EnergyRow& row : rows) {
+    if (row.index == kCoordinatorIndex) continue;
+    AddSample(row.sample, row.use == EnergyUse::kUseful ? JouleUse::kUseful : JouleUse::kWasted,
+              &totals);
   }
   return tables.PutTotals(scope, totals);
 }
 
 absl::Status BookEnergy(const JobScope& scope, EnergyRow row,
-                        const std::vector<EnergySample>& claimed, Tables& tables) {
+                        const std::vector<EnergySample>& claimed,
+                        const std::optional<CarbonIntensity>& carbon, Tables& tables) {
   if (claimed.empty()) return absl::OkStatus();
   FW_ASSIGN_OR_RETURN(uint64_t booked, tables.CountEnergy(scope, row.key, row.index));
-  std::vector<EnergySample> added;
+  if (carbon) row.carbon = CarbonKindText(carbon->kind);
+  std::vector<EnergyRow> added;
   for (EnergySample& sample : BookSamples(claimed).samples) {
     if (booked == bounds::kMaxEnergySamples) break;
-    row.sample = sample;
+    const EnergyFigures figures = FiguresOf(sample, carbon);
+    row.micrograms = figures.micrograms;
+    row.stale_micrograms = figures.stale_micrograms;
+    row.sample = std::move(sample);
     FW_ASSIGN_OR_RETURN(const bool is_new, tables.AddEnergy(scope, row));
     if (!is_new) continue;
     ++booked;
-    added.push_back(std::move(sample));
+    added.push_back(row);
   }
   if (row.use == EnergyUse::kPending) return absl::OkStatus();
-  return AddToTotals(scope, added, row.use, tables);
+  return AddToTotals(scope, added, tables);
 }
 
 absl::Status SettleEnergy(const JobScope& scope, const RoundKey& key, EnergyUse use,
                           Tables& tables) {
-  FW_ASSIGN_OR_RETURN(const std::vector<EnergySample> settled,
-                      tables.SettleEnergy(scope, key, use));
-  return AddToTotals(scope, settled, use, tables);
+  FW_ASSIGN_OR_RETURN(std::vector<EnergyRow> settled, tables.SettleEnergy(scope, key, use));
+  for (EnergyRow& row : settled) row.use = use;
+  return AddToTotals(scope, settled, tables);
+}
+
+// What the report of a reserved assignment books; the first report counts, and one that comes after
+// its reservation was booked by silence.
+absl::Status SettleReservation(const JobScope& scope, const RoundKey& key, uint32_t index,
+                               const std::optional<BudgetEntry>& entry, const Report& report,
+                               Tables& tables) {
+  if (!entry || (entry->booked && entry->booked->by != BookedBy::kSilence)) {
+    return absl::OkStatus();
+  }
+  const EnergyForecast& forecast = entry->reservation.forecast;
+  const EnergyClaim claim = ClaimOf(report, forecast.device_class);
+  return tables.SetBooked(scope, key, index, SettledBy(forecast, claim));
+}
+
+// An attempt that has ended: what its samples were good for, what the silent reserved, what the
+// coordinator spent on it itself.
+absl::Status EndAttempt(const JobScope& scope, const RoundKey& key, EnergyUse use,
+                        const std::vector<EnergySample>& coordinator,
+                        const std::optional<CarbonIntensity>& carbon, int64_t now_ms,
+                        Tables& tables) {
+  FW_RETURN_IF_ERROR(SettleEnergy(scope, key, use, tables));
+  FW_RETURN_IF_ERROR(tables.SilenceReservations(scope, key));
+  EnergyRow row{.key = key, .index = kCoordinatorIndex, .use = use, .at_ms = now_ms};
+  return BookEnergy(scope, row, coordinator, carbon, tables);
+}
+
+std::optional<CarbonIntensity> CarbonOf(const std::optional<BudgetEntry>& entry) {
+  return entry ? entry->reservation.carbon : std::nullopt;
 }
 
 absl::Status NoteParticipation(const JobScope& scope, const std::string& client,
@@ -71,6 +116,8 @@ void MergeEvaluation(const RoundSummary& evaluation, RoundSummary* round) {
   if (evaluation.evaluation) round->evaluation = evaluation.evaluation;
   round->bytes_down += evaluation.bytes_down;
   round->bytes_up += evaluation.bytes_up;
+  round->booked_uj = evaluation.booked_uj;
+  round->booked_ug = evaluation.booked_ug;
   AddTotals(evaluation.energy, &round->energy);
   for (const auto& [phase, seconds] : evaluation.seconds_by_phase) {
     round->seconds_by_phase[phase] += seconds;
@@ -91,6 +138,9 @@ absl::Status OnRecord(const JobScope& scope, const ClientsAssigned& record, Tabl
     if (index < record.codecs.size()) assignment.codec = record.codecs[index];
     if (index < record.codec_reasons.size()) assignment.codec_reason = record.codec_reasons[index];
     FW_RETURN_IF_ERROR(tables.AddAssignment(scope, assignment, record.now_ms));
+    if (index >= record.forecasts.size()) continue;
+    FW_RETURN_IF_ERROR(
+        tables.AddReservation(scope, record.key, index, ReservationOf(record, index)));
   }
   return tables.AppendLog(scope, record);
 }
@@ -102,7 +152,11 @@ absl::Status OnRecord(const JobScope& scope, const ReportAccepted& record, Table
   if (assignment) row.client = assignment->client;
   const bool open = assignment && IsOpen(assignment->state);
   row.use = open ? EnergyUse::kPending : EnergyUse::kWasted;
-  FW_RETURN_IF_ERROR(BookEnergy(scope, row, record.report.energy, tables));
+  FW_ASSIGN_OR_RETURN(const std::optional<BudgetEntry> reserved,
+                      tables.GetReservation(scope, record.key, record.index));
+  FW_RETURN_IF_ERROR(BookEnergy(scope, row, record.report.energy, CarbonOf(reserved), tables));
+  FW_RETURN_IF_ERROR(
+      SettleReservation(scope, record.key, record.index, reserved, record.report, tables));
   if (!open || assignment->state == AssignmentState::kReported) return absl::OkStatus();
   FW_RETURN_IF_ERROR(
       tables.SetAssignment(scope, record.key, record.index, AssignmentState::kReported, ""));
@@ -119,7 +173,11 @@ absl::Status OnRecord(const JobScope& scope, const ReportRefused& record, Tables
     EnergyRow row{.key = record.key, .index = record.index, .at_ms = record.now_ms};
     if (assignment) row.client = assignment->client;
     row.use = EnergyUse::kWasted;
-    FW_RETURN_IF_ERROR(BookEnergy(scope, row, record.report->energy, tables));
+    FW_ASSIGN_OR_RETURN(const std::optional<BudgetEntry> reserved,
+                        tables.GetReservation(scope, record.key, record.index));
+    FW_RETURN_IF_ERROR(BookEnergy(scope, row, record.report->energy, CarbonOf(reserved), tables));
+    FW_RETURN_IF_ERROR(
+        SettleReservation(scope, record.key, record.index, reserved, *record.report, tables));
   }
   if (!assignment || assignment->state != AssignmentState::kAssigned) return absl::OkStatus();
   FW_RETURN_IF_ERROR(tables.SetAssignment(scope, record.key, record.index,
@@ -132,7 +190,8 @@ absl::Status OnRecord(const JobScope& scope, const AttemptAbandoned& record, Tab
     FW_RETURN_IF_ERROR(tables.MoveAssignments(scope, record.key, from, AssignmentState::kAbandoned,
                                               record.reason));
   }
-  FW_RETURN_IF_ERROR(SettleEnergy(scope, record.key, EnergyUse::kWasted, tables));
+  FW_RETURN_IF_ERROR(EndAttempt(scope, record.key, EnergyUse::kWasted, record.coordinator,
+                                record.carbon, record.now_ms, tables));
   return tables.AppendLog(scope, record);
 }
 
@@ -142,7 +201,8 @@ absl::Status OnRecord(const JobScope& scope, const RoundCommitted& record, Table
                                             AssignmentState::kCommitted, ""));
   FW_RETURN_IF_ERROR(tables.MoveAssignments(scope, key, AssignmentState::kAssigned,
                                             AssignmentState::kRefused, kLate));
-  FW_RETURN_IF_ERROR(SettleEnergy(scope, key, EnergyUse::kUseful, tables));
+  FW_RETURN_IF_ERROR(EndAttempt(scope, key, EnergyUse::kUseful, record.coordinator, record.carbon,
+                                record.now_ms, tables));
   if (key.evaluation) {
     FW_ASSIGN_OR_RETURN(std::optional<RoundSummary> round, tables.GetRound(scope, key.round));
     if (round) {
@@ -190,6 +250,36 @@ absl::StatusOr<Scopes> CheckBatch(const std::vector<StoreWrite>& batch, Tables& 
 }
 
 }  // namespace
+
+Reservation ReservationOf(const ClientsAssigned& record, uint32_t index) {
+  Reservation reservation;
+  reservation.assignment = MakeAssignmentId(record.key, index);
+  reservation.client = record.clients[index];
+  reservation.round = record.key.round;
+  reservation.at_ms = record.now_ms;
+  reservation.forecast = record.forecasts[index];
+  reservation.carbon = record.carbon;
+  return reservation;
+}
+
+EnergySum CellOf(const EnergyRow& row) {
+  const EnergySample& sample = row.sample;
+  EnergySum cell{.figures = FiguresOf(sample, std::nullopt)};
+  EnergyLabel& label = cell.label;
+  label.party = row.index == kCoordinatorIndex ? EnergyParty::kCoordinator : EnergyParty::kClients;
+  label.source = sample.source;
+  label.quality = sample.quality;
+  label.scope = sample.scope;
+  label.use = row.use == EnergyUse::kUseful ? JouleUse::kUseful : JouleUse::kWasted;
+  label.carbon = row.carbon;
+  label.round = row.key.round;
+  label.evaluation = row.key.evaluation;
+  label.phase = sample.phase;
+  label.hour = HourOf(row.at_ms);
+  cell.figures.micrograms = row.micrograms;
+  cell.figures.stale_micrograms = row.stale_micrograms;
+  return cell;
+}
 
 std::optional<std::pair<RoundKey, uint32_t>> ParseAssignmentId(const std::string& id) {
   const std::vector<std::string> parts = absl::StrSplit(id, '/');

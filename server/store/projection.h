@@ -18,10 +18,13 @@ namespace fedwatt {
 // The key of an assignment id (the inverse of MakeAssignmentId); nothing if it is none.
 std::optional<std::pair<RoundKey, uint32_t>> ParseAssignmentId(const std::string& id);
 
+// What the assignment `index` of a record with forecasts reserves.
+Reservation ReservationOf(const ClientsAssigned& record, uint32_t index);
+
 // Applies the writes in order:
 //
 //   AttemptBegan      log
-//   ClientsAssigned   log; assignments: assigned
+//   ClientsAssigned   log; assignments: assigned; what they reserve of the budget
 //   ReportAccepted    log; assigned -> reported; history of the client (training); energy pending
 //   ReportRefused     log; assigned -> refused, with the reason; energy wasted
 //   AttemptAbandoned  log; assigned, reported -> abandoned; the attempt's pending energy wasted
@@ -31,7 +34,9 @@ std::optional<std::pair<RoundKey, uint32_t>> ParseAssignmentId(const std::string
 //                     Evaluation: log, and its figures are merged into the round's row.
 // A report for an assignment that is closed (or unknown) changes neither it nor the log: only its
 // energy is booked, as wasted. At most bounds::kMaxEnergySamples samples of one assignment are
-// booked, each (phase, source) once, by its first figure. Energy enters the totals with its use.
+// booked, each (phase, source) once, by its first figure. Energy enters the totals and sums with
+// its use. A report settles what its assignment reserved, in time or late; at the attempt's end the
+// reservations of the silent are booked whole.
 //
 // NOT_FOUND: a record of a job that neither the store nor an earlier write of the batch has.
 // ALREADY_EXISTS: the job's id is taken in another tenant or population. Both before anything is

@@ -12,6 +12,7 @@
 #include "common/base/status_util.h"
 #include "common/wire/admin_wire.h"
 #include "common/wire/client_wire.h"
+#include "common/wire/energy_wire.h"
 #include "common/wire/job_wire.h"
 #include "common/wire/model_wire.h"
 #include "fedwatt/v1/store.pb.h"
@@ -68,6 +69,62 @@ absl::StatusOr<JobRecord> FromProto(const v1::StoredJob& in) {
   return job;
 }
 
+// ---- energy
+
+void CarbonTo(const CarbonIntensity& carbon, v1::StoredCarbon* out) {
+  out->set_g_per_kwh(carbon.g_per_kwh);
+  out->set_kind(CarbonKindText(carbon.kind));
+  out->set_source(carbon.source);
+  out->set_time_ms(carbon.time_ms);
+  out->set_stale(carbon.stale);
+  out->set_note(carbon.note);
+}
+
+absl::StatusOr<CarbonIntensity> CarbonFrom(const v1::StoredCarbon& in) {
+  CarbonIntensity carbon;
+  carbon.g_per_kwh = in.g_per_kwh();
+  FW_ASSIGN_OR_RETURN(carbon.kind, ParseCarbonKind(in.kind()));
+  FW_RETURN_IF_ERROR(CheckIntensity(carbon.g_per_kwh, carbon.kind));
+  carbon.source = in.source();
+  carbon.time_ms = in.time_ms();
+  carbon.stale = in.stale();
+  carbon.note = in.note();
+  return carbon;
+}
+
+template <typename Kind>
+absl::Status ForecastsFrom(const Kind& in, std::vector<EnergyForecast>* out) {
+  if (in.forecasts_size() != 0 && in.forecasts_size() != in.clients_size()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(in.forecasts_size(), " forecasts for ", in.clients_size(), " assignments"));
+  }
+  for (const v1::StoredForecast& forecast : in.forecasts()) {
+    out->push_back({forecast.mean_uj(), forecast.sigma_uj(), forecast.floor_uj(),
+                    forecast.ceiling_uj(), forecast.by_prior(), forecast.device_class()});
+  }
+  return absl::OkStatus();
+}
+
+// Of records that end an attempt.
+template <typename Record, typename Kind>
+void CoordinatorTo(const Record& record, Kind* out) {
+  for (const EnergySample& sample : record.coordinator) {
+    wire::ToProto(sample, out->add_coordinator());
+  }
+  if (record.carbon) CarbonTo(*record.carbon, out->mutable_carbon());
+}
+
+template <typename Kind, typename Record>
+absl::Status CoordinatorFrom(const Kind& in, Record* out) {
+  for (const v1::EnergySample& sample : in.coordinator()) {
+    out->coordinator.push_back(wire::FromProto(sample));
+  }
+  if (in.has_carbon()) {
+    FW_ASSIGN_OR_RETURN(out->carbon, CarbonFrom(in.carbon()));
+  }
+  return absl::OkStatus();
+}
+
 // ---- log records
 
 void KindTo(const AttemptBegan& record, v1::LogRecord* out) {
@@ -90,6 +147,16 @@ void KindTo(const ClientsAssigned& record, v1::LogRecord* out) {
   kind->mutable_codecs()->Add(record.codecs.begin(), record.codecs.end());
   kind->mutable_codec_reasons()->Add(record.codec_reasons.begin(), record.codec_reasons.end());
   kind->mutable_device_classes()->Add(record.device_classes.begin(), record.device_classes.end());
+  for (const EnergyForecast& forecast : record.forecasts) {
+    v1::StoredForecast* stored = kind->add_forecasts();
+    stored->set_mean_uj(forecast.mean_uj);
+    stored->set_sigma_uj(forecast.sigma_uj);
+    stored->set_floor_uj(forecast.floor_uj);
+    stored->set_ceiling_uj(forecast.ceiling_uj);
+    stored->set_by_prior(forecast.by_prior);
+    stored->set_device_class(forecast.device_class);
+  }
+  if (record.carbon) CarbonTo(*record.carbon, kind->mutable_carbon());
 }
 
 void KindTo(const ReportAccepted& record, v1::LogRecord* out) {
@@ -111,6 +178,7 @@ void KindTo(const AttemptAbandoned& record, v1::LogRecord* out) {
   out->mutable_abandoned()->set_retry_at_ms(record.retry_at_ms);
   out->mutable_abandoned()->set_give_up(record.give_up);
   wire::ToProto(record.summary, out->mutable_abandoned()->mutable_summary());
+  CoordinatorTo(record, out->mutable_abandoned());
 }
 
 void KindTo(const RoundCommitted& record, v1::LogRecord* out) {
@@ -123,6 +191,7 @@ void KindTo(const RoundCommitted& record, v1::LogRecord* out) {
   wire::ToProto(record.summary, kind->mutable_summary());
   if (record.best_metric) kind->set_best_metric(*record.best_metric);
   wire::ToProto(record.best, kind->mutable_best());
+  CoordinatorTo(record, kind);
 }
 
 absl::Status KindFrom(const v1::AttemptBegan& in, AttemptBegan* out) {
@@ -145,7 +214,10 @@ absl::Status KindFrom(const v1::ClientsAssigned& in, ClientsAssigned* out) {
   out->codecs = {in.codecs().begin(), in.codecs().end()};
   out->codec_reasons = {in.codec_reasons().begin(), in.codec_reasons().end()};
   out->device_classes = {in.device_classes().begin(), in.device_classes().end()};
-  return absl::OkStatus();
+  if (in.has_carbon()) {
+    FW_ASSIGN_OR_RETURN(out->carbon, CarbonFrom(in.carbon()));
+  }
+  return ForecastsFrom(in, &out->forecasts);
 }
 
 absl::Status KindFrom(const v1::ReportAccepted& in, ReportAccepted* out) {
@@ -171,7 +243,7 @@ absl::Status KindFrom(const v1::AttemptAbandoned& in, AttemptAbandoned* out) {
   out->retry_at_ms = in.retry_at_ms();
   out->give_up = in.give_up();
   FW_ASSIGN_OR_RETURN(out->summary, wire::FromProto(in.summary()));
-  return absl::OkStatus();
+  return CoordinatorFrom(in, out);
 }
 
 absl::Status KindFrom(const v1::RoundCommitted& in, RoundCommitted* out) {
@@ -183,7 +255,7 @@ absl::Status KindFrom(const v1::RoundCommitted& in, RoundCommitted* out) {
   FW_ASSIGN_OR_RETURN(out->summary, wire::FromProto(in.summary()));
   if (in.has_best_metric()) out->best_metric = in.best_metric();
   FW_ASSIGN_OR_RETURN(out->best, wire::FromProto(in.best()));
-  return absl::OkStatus();
+  return CoordinatorFrom(in, out);
 }
 
 template <typename Kind, typename ProtoKind>

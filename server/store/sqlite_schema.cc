@@ -93,6 +93,46 @@ ALTER TABLE assignments ADD COLUMN codec_reason TEXT NOT NULL DEFAULT '';
     R"(
 ALTER TABLE history ADD COLUMN cost BLOB;  -- StoredCostHistory
 )",
+    R"(
+ALTER TABLE energy ADD COLUMN carbon TEXT NOT NULL DEFAULT '';  -- kind of the grams; '': none
+ALTER TABLE energy ADD COLUMN micrograms INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE energy ADD COLUMN stale_micrograms INTEGER NOT NULL DEFAULT 0;
+
+CREATE TABLE energy_sums (                -- of the samples that are no longer pending
+  tenant TEXT NOT NULL, population TEXT NOT NULL, job TEXT NOT NULL,
+  evaluation INTEGER NOT NULL, round INTEGER NOT NULL,
+  hour INTEGER NOT NULL,                  -- since the epoch, of the report
+  party INTEGER NOT NULL,                 -- 1 clients, 2 the coordinator
+  phase INTEGER NOT NULL, source TEXT NOT NULL,
+  quality INTEGER NOT NULL, scope INTEGER NOT NULL,
+  "use" INTEGER NOT NULL,                 -- 1 useful, 2 wasted
+  carbon TEXT NOT NULL,
+  energy_uj INTEGER NOT NULL, sigma_uj INTEGER NOT NULL,
+  samples INTEGER NOT NULL, unavailable INTEGER NOT NULL,
+  duration_us INTEGER NOT NULL, bytes INTEGER NOT NULL,
+  micrograms INTEGER NOT NULL, stale_micrograms INTEGER NOT NULL,
+  PRIMARY KEY (tenant, population, job, evaluation, round, hour, party, phase, source, quality,
+               scope, "use", carbon)) WITHOUT ROWID;
+INSERT INTO energy_sums
+  SELECT tenant, population, job, evaluation, round, at_ms / 3600000, 1, phase, source, quality,
+         scope, "use" - 1, '', CAST(TOTAL(energy_uj) AS INTEGER), CAST(TOTAL(sigma_uj) AS INTEGER),
+         COUNT(*), COUNT(*) - COUNT(energy_uj), CAST(TOTAL(duration_us) AS INTEGER),
+         CAST(TOTAL(bytes) AS INTEGER), 0, 0
+  FROM energy WHERE "use" > 1 GROUP BY 1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12;
+
+CREATE TABLE reservations (               -- of budgets; one for each assignment
+  tenant TEXT NOT NULL, population TEXT NOT NULL, job TEXT NOT NULL,
+  evaluation INTEGER NOT NULL, round INTEGER NOT NULL, attempt INTEGER NOT NULL,
+  idx INTEGER NOT NULL,
+  client TEXT NOT NULL, at_ms INTEGER NOT NULL,
+  mean_uj INTEGER NOT NULL, sigma_uj INTEGER NOT NULL,
+  floor_uj INTEGER NOT NULL, ceiling_uj INTEGER NOT NULL, by_prior INTEGER NOT NULL,
+  device_class TEXT NOT NULL,
+  reserved_uj INTEGER NOT NULL,
+  g_per_kwh REAL, carbon TEXT NOT NULL, stale INTEGER NOT NULL,
+  booked_uj INTEGER, booked_by INTEGER,   -- NULL: open; BookedBy of server/ledger/budget_book.h
+  PRIMARY KEY (tenant, population, job, evaluation, round, attempt, idx)) WITHOUT ROWID;
+)",
 };
 static_assert(std::size(kSteps) == kSchemaVersion);
 

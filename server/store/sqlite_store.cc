@@ -212,6 +212,18 @@ absl::StatusOr<std::optional<AssignmentRecord>> SqliteStore::FindAssignment(cons
       [&id](Tables& tables) { return ReadAssignment(tables, id); });
 }
 
+absl::StatusOr<std::vector<EnergySum>> SqliteStore::EnergySums(const std::string& job,
+                                                               bool by_client) {
+  return Read<std::vector<EnergySum>>([&job, by_client](Tables& tables) {
+    return ReadJob(tables, job, by_client ? &Tables::LoadClientSums : &Tables::LoadSums);
+  });
+}
+
+absl::StatusOr<std::vector<BudgetEntry>> SqliteStore::LoadReservations(const std::string& job) {
+  return Read<std::vector<BudgetEntry>>(
+      [&job](Tables& tables) { return ReadJob(tables, job, &Tables::LoadReservations); });
+}
+
 absl::StatusOr<std::vector<EnergyTotal>> SqliteStore::EnergyTotals(const std::string& job) {
   return Read<std::vector<EnergyTotal>>(
       [&job](Tables& tables) { return ReadJob(tables, job, &Tables::LoadTotals); });

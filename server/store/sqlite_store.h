@@ -47,6 +47,9 @@ class SqliteStore final : public Store {
   absl::StatusOr<std::vector<ClientHistory>> LoadHistory(const std::string& job) override;
   absl::StatusOr<std::optional<AssignmentRecord>> FindAssignment(const std::string& id) override;
   absl::StatusOr<std::vector<EnergyTotal>> EnergyTotals(const std::string& job) override;
+  absl::StatusOr<std::vector<EnergySum>> EnergySums(const std::string& job,
+                                                    bool by_client) override;
+  absl::StatusOr<std::vector<BudgetEntry>> LoadReservations(const std::string& job) override;
 
   // These two wait for the writer; not from a `done`.
   absl::Status ForgetClient(const std::string& tenant, const std::string& population,

@@ -122,7 +122,7 @@ absl::StatusOr<bool> SqliteTables::AddEnergy(const JobScope& scope, const Energy
   const EnergySample& sample = row.sample;
   SqliteQuery query =
       BindAttempt(db_->Query("INSERT OR IGNORE INTO energy VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-                             "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
+                             "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
                   scope, row.key);
   query.Bind(static_cast<int64_t>(row.index))
       .Bind(static_cast<int64_t>(sample.phase))
@@ -139,30 +139,42 @@ absl::StatusOr<bool> SqliteTables::AddEnergy(const JobScope& scope, const Energy
       .Bind(static_cast<int64_t>(sample.bytes))
       .Bind(sample.reason)
       .Bind(static_cast<int64_t>(row.use))
-      .Bind(row.at_ms);
+      .Bind(row.at_ms)
+      .Bind(row.carbon)
+      .Bind(row.micrograms)
+      .Bind(row.stale_micrograms);
   FW_RETURN_IF_ERROR(query.Run());
   return db_->Changes() == 1;
 }
 
-absl::StatusOr<std::vector<EnergySample>> SqliteTables::SettleEnergy(const JobScope& scope,
-                                                                     const RoundKey& key,
-                                                                     EnergyUse use) {
-  std::vector<EnergySample> settled;
-  // What totals need of a sample.
-  SqliteQuery query =
-      BindAttempt(db_->Query("SELECT source, quality, scope, phase, energy_uj FROM energy "
-                             "WHERE tenant = ? AND population = ? AND job = ? AND evaluation = ? "
-                             "AND round = ? AND attempt = ? AND \"use\" = 1"),
-                  scope, key);
+absl::StatusOr<std::vector<EnergyRow>> SqliteTables::SettleEnergy(const JobScope& scope,
+                                                                  const RoundKey& key,
+                                                                  EnergyUse use) {
+  std::vector<EnergyRow> settled;
+  SqliteQuery query = BindAttempt(
+      db_->Query("SELECT source, quality, scope, phase, energy_uj, sigma_uj, duration_us, "
+                 "bytes, at_ms, carbon, micrograms, stale_micrograms FROM energy "
+                 "WHERE tenant = ? AND population = ? AND job = ? AND evaluation = ? "
+                 "AND round = ? AND attempt = ? AND \"use\" = 1"),
+      scope, key);
   for (;;) {
     FW_ASSIGN_OR_RETURN(const bool row, query.Step());
     if (!row) break;
-    EnergySample& sample = settled.emplace_back();
+    EnergyRow& settled_row = settled.emplace_back();
+    settled_row.key = key;
+    settled_row.at_ms = query.Int(8);
+    settled_row.carbon = query.Bytes(9);
+    settled_row.micrograms = query.Int(10);
+    settled_row.stale_micrograms = query.Int(11);
+    EnergySample& sample = settled_row.sample;
     sample.source = query.Bytes(0);
     sample.quality = static_cast<EnergyQuality>(query.Int(1));
     sample.scope = static_cast<EnergyScope>(query.Int(2));
     sample.phase = static_cast<Phase>(query.Int(3));
     if (!query.IsNull(4)) sample.energy_uj = query.Int(4);
+    if (!query.IsNull(5)) sample.sigma_uj = query.Int(5);
+    sample.duration_us = query.Int(6);
+    sample.bytes = static_cast<uint64_t>(query.Int(7));
   }
   if (settled.empty()) return settled;
   FW_RETURN_IF_ERROR(BindAttempt(db_->Query("UPDATE energy SET \"use\" = ?7 WHERE tenant = ?1 "
@@ -231,6 +243,8 @@ absl::Status SqliteTables::ForgetClient(const std::string& tenant, const std::st
   for (const char* sql : {"UPDATE assignments SET client = '' "
                           "WHERE tenant = ? AND population = ? AND client = ?",
                           "UPDATE energy SET client = '' "
+                          "WHERE tenant = ? AND population = ? AND client = ?",
+                          "UPDATE reservations SET client = '' "
                           "WHERE tenant = ? AND population = ? AND client = ?",
                           "DELETE FROM history "
                           "WHERE tenant = ? AND population = ? AND client = ?"}) {

@@ -9,7 +9,8 @@
 namespace fedwatt {
 
 // Rows in a database of schema sqlite_schema.h. Transactions are the caller's. Reads are in
-// sqlite_table_reads.cc, changes in sqlite_tables.cc.
+// sqlite_table_reads.cc, changes in sqlite_tables.cc, sums of
+// energy and reservations in sqlite_energy.cc.
 class SqliteTables final : public Tables {
  public:
   explicit SqliteTables(SqliteDb* db) : db_(db) {}
@@ -34,10 +35,22 @@ class SqliteTables final : public Tables {
   absl::StatusOr<uint64_t> CountEnergy(const JobScope& scope, const RoundKey& key,
                                        uint32_t index) override;
   absl::StatusOr<bool> AddEnergy(const JobScope& scope, const EnergyRow& row) override;
-  absl::StatusOr<std::vector<EnergySample>> SettleEnergy(const JobScope& scope, const RoundKey& key,
-                                                         EnergyUse use) override;
+  absl::StatusOr<std::vector<EnergyRow>> SettleEnergy(const JobScope& scope, const RoundKey& key,
+                                                      EnergyUse use) override;
   absl::StatusOr<std::vector<EnergyTotal>> LoadTotals(const JobScope& scope) override;
   absl::Status PutTotals(const JobScope& scope, const std::vector<EnergyTotal>& totals) override;
+  absl::Status AddSums(const JobScope& scope, const std::vector<EnergySum>& sums) override;
+  absl::StatusOr<std::vector<EnergySum>> LoadSums(const JobScope& scope) override;
+  absl::StatusOr<std::vector<EnergySum>> LoadClientSums(const JobScope& scope) override;
+  absl::Status AddReservation(const JobScope& scope, const RoundKey& key, uint32_t index,
+                              const Reservation& reservation) override;
+  absl::StatusOr<std::optional<BudgetEntry>> GetReservation(const JobScope& scope,
+                                                            const RoundKey& key,
+                                                            uint32_t index) override;
+  absl::Status SetBooked(const JobScope& scope, const RoundKey& key, uint32_t index,
+                         const BookedEnergy& booked) override;
+  absl::Status SilenceReservations(const JobScope& scope, const RoundKey& key) override;
+  absl::StatusOr<std::vector<BudgetEntry>> LoadReservations(const JobScope& scope) override;
   absl::StatusOr<std::optional<ClientHistory>> GetHistory(const JobScope& scope,
                                                           const std::string& client) override;
   absl::Status PutHistory(const JobScope& scope, const ClientHistory& history,

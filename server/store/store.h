@@ -12,6 +12,9 @@
 #include "common/model/fleet.h"
 #include "common/model/job_spec.h"
 #include "common/model/job_view.h"
+#include "server/carbon/carbon_intensity.h"
+#include "server/ledger/budget_book.h"
+#include "server/ledger/energy_sums.h"
 #include "server/prediction/cost_history.h"
 #include "server/round/round.h"
 
@@ -49,6 +52,8 @@ struct ClientsAssigned {
   std::string selector_state;        // after the selection
   std::vector<std::string> codecs;   // of uploads, by index; empty: codec.up for all
   std::vector<std::string> codec_reasons;
+  std::vector<EnergyForecast> forecasts;  // by index: what each reserves; empty: nothing
+  std::optional<CarbonIntensity> carbon;  // now
   int64_t now_ms = 0;
   std::vector<std::string> device_classes;  // by index; may be empty
 };
@@ -75,6 +80,8 @@ struct AttemptAbandoned {
   bool give_up = false;
   int64_t now_ms = 0;
   RoundSummary summary;
+  std::vector<EnergySample> coordinator;  // its own joules since the attempt began
+  std::optional<CarbonIntensity> carbon;  // for them
 };
 struct RoundCommitted {
   RoundKey key;
@@ -87,6 +94,8 @@ struct RoundCommitted {
   std::optional<double> best_metric;  // of the job, after this round
   ModelRef best;
   int64_t now_ms = 0;
+  std::vector<EnergySample> coordinator;  // its own joules since the attempt began
+  std::optional<CarbonIntensity> carbon;  // for them
 };
 using LogRecord = std::variant<AttemptBegan, ClientsAssigned, ReportAccepted, ReportRefused,
                                AttemptAbandoned, RoundCommitted>;
@@ -112,6 +121,12 @@ struct ClientHistory {
   std::optional<LossSums> last_loss;
   std::optional<double> last_seconds;
   CostHistory cost;
+};
+
+// A reservation and what became of it; without `booked` its assignment is still open.
+struct BudgetEntry {
+  Reservation reservation;
+  std::optional<BookedEnergy> booked;
 };
 
 enum class EnergyUse { kPending = 1, kUseful, kWasted };
@@ -150,6 +165,12 @@ class Store {
   virtual absl::StatusOr<std::vector<ClientHistory>> LoadHistory(const std::string& job) = 0;
   virtual absl::StatusOr<std::optional<AssignmentRecord>> FindAssignment(const std::string& id) = 0;
   virtual absl::StatusOr<std::vector<EnergyTotal>> EnergyTotals(const std::string& job) = 0;
+  // The cells of the ledger, of attempts that have ended. By client they are added up from single
+  // samples: slow where there are millions, and of those that retention has left.
+  virtual absl::StatusOr<std::vector<EnergySum>> EnergySums(const std::string& job,
+                                                            bool by_client) = 0;
+  // All reservations of the job, to rebuild its budget book.
+  virtual absl::StatusOr<std::vector<BudgetEntry>> LoadReservations(const std::string& job) = 0;
 
   // Removes what is known of one client (assignments keep their counts, without the name).
   virtual absl::Status ForgetClient(const std::string& tenant, const std::string& population,

@@ -23,6 +23,9 @@ struct JobScope {
   std::string job;
 };
 
+// The index under which an attempt's row of the coordinator's own energy stands.
+inline constexpr uint32_t kCoordinatorIndex = UINT32_MAX;
+
 struct EnergyRow {
   RoundKey key;
   uint32_t index = 0;  // of the assignment
@@ -30,7 +33,13 @@ struct EnergyRow {
   EnergySample sample;
   EnergyUse use = EnergyUse::kPending;
   int64_t at_ms = 0;
+  std::string carbon;  // kind of the grams; empty: no figure
+  int64_t micrograms = 0;
+  int64_t stale_micrograms = 0;
 };
+
+// The cell of a settled row; names no client.
+EnergySum CellOf(const EnergyRow& row);
 
 class Tables {
  public:
@@ -69,12 +78,30 @@ class Tables {
                                                uint32_t index) = 0;
   // False, and nothing done, if there is one of this (assignment, phase, source).
   virtual absl::StatusOr<bool> AddEnergy(const JobScope& scope, const EnergyRow& row) = 0;
-  // Gives the attempt's pending samples their use, and returns them.
-  virtual absl::StatusOr<std::vector<EnergySample>> SettleEnergy(const JobScope& scope,
-                                                                 const RoundKey& key,
-                                                                 EnergyUse use) = 0;
+  // Gives the attempt's pending samples their use, and returns their rows, as far as sums need
+  // them.
+  virtual absl::StatusOr<std::vector<EnergyRow>> SettleEnergy(const JobScope& scope,
+                                                              const RoundKey& key,
+                                                              EnergyUse use) = 0;
   virtual absl::StatusOr<std::vector<EnergyTotal>> LoadTotals(const JobScope& scope) = 0;
   virtual absl::Status PutTotals(const JobScope& scope, const std::vector<EnergyTotal>& totals) = 0;
+  // Adds to the cells, whose labels name no client.
+  virtual absl::Status AddSums(const JobScope& scope, const std::vector<EnergySum>& sums) = 0;
+  virtual absl::StatusOr<std::vector<EnergySum>> LoadSums(const JobScope& scope) = 0;
+  virtual absl::StatusOr<std::vector<EnergySum>> LoadClientSums(const JobScope& scope) = 0;
+
+  // ---- reservations
+  // Does nothing if there is one of this key and index.
+  virtual absl::Status AddReservation(const JobScope& scope, const RoundKey& key, uint32_t index,
+                                      const Reservation& reservation) = 0;
+  virtual absl::StatusOr<std::optional<BudgetEntry>> GetReservation(const JobScope& scope,
+                                                                    const RoundKey& key,
+                                                                    uint32_t index) = 0;
+  virtual absl::Status SetBooked(const JobScope& scope, const RoundKey& key, uint32_t index,
+                                 const BookedEnergy& booked) = 0;
+  // Books every open reservation of the attempt whole, by silence.
+  virtual absl::Status SilenceReservations(const JobScope& scope, const RoundKey& key) = 0;
+  virtual absl::StatusOr<std::vector<BudgetEntry>> LoadReservations(const JobScope& scope) = 0;
 
   // ---- what is known of clients, rounds and models
   virtual absl::StatusOr<std::optional<ClientHistory>> GetHistory(const JobScope& scope,
@@ -91,7 +118,7 @@ class Tables {
   virtual absl::StatusOr<std::vector<ModelRef>> LoadModels(const JobScope& scope) = 0;
 
   // ---- forgetting
-  // Blanks the client's name in assignments, energy and log, and drops its history.
+  // Blanks the client's name in assignments, energy, reservations and log, and drops its history.
   virtual absl::Status ForgetClient(const std::string& tenant, const std::string& population,
                                     const std::string& client) = 0;
   // Rows of before that time: settled energy; assignments whose outcome is final; history.

@@ -11,6 +11,7 @@
 #include "common/wire/admin_wire.h"
 #include "common/wire/job_wire.h"
 #include "server/driver/grpc_adapter/bundle_upload_stream.h"
+#include "server/driver/grpc_adapter/energy_messages.h"
 #include "server/driver/grpc_adapter/file_stream.h"
 #include "server/driver/grpc_adapter/message_parts.h"
 #include "server/driver/grpc_adapter/scratch_file.h"
@@ -133,6 +134,22 @@ grpc::ServerUnaryReactor* AdminService::ResumeJob(grpc::CallbackServerContext* c
                     FW_RETURN_IF_ERROR(CheckName("job", request->job()));
                     return FillJob(deps_.coordinator->ResumeJob(request->job()), response);
                   });
+}
+
+grpc::ServerUnaryReactor* AdminService::QueryEnergy(grpc::CallbackServerContext* context,
+                                                    const v1::QueryEnergyRequest* request,
+                                                    v1::QueryEnergyResponse* response) {
+  return RunUnary(
+      deps_, context, RequireOperator, "reading the ledger",
+      [this, request, response](const Principal& /*who*/) -> absl::Status {
+        FW_RETURN_IF_ERROR(CheckName("job", request->job()));
+        FW_ASSIGN_OR_RETURN(const EnergyQuestion question, ReadQuestion(*request));
+        FW_ASSIGN_OR_RETURN(
+            const std::vector<EnergySum> sums,
+            deps_.coordinator->QueryEnergy(request->job(), question.axis, question.filter));
+        FillAnswer(question.axis, sums, response);
+        return FillJob(deps_.coordinator->GetJob(request->job()), response->mutable_job());
+      });
 }
 
 grpc::ServerWriteReactor<grpc::ByteBuffer>* AdminService::ExportModel(

@@ -17,8 +17,9 @@ using AdminServiceBase = v1::AdminService::WithCallbackMethod_GetServerInfo<
                     v1::AdminService::WithCallbackMethod_WatchJob<
                         v1::AdminService::WithCallbackMethod_StopJob<
                             v1::AdminService::WithCallbackMethod_ResumeJob<
-                                v1::AdminService::WithRawCallbackMethod_ExportModel<
-                                    v1::AdminService::Service>>>>>>>>>;
+                                v1::AdminService::WithCallbackMethod_QueryEnergy<
+                                    v1::AdminService::WithRawCallbackMethod_ExportModel<
+                                        v1::AdminService::Service>>>>>>>>>>;
 
 // The operators' side of a coordinator. Every call needs the role operator. Thread-safe.
 class AdminService final : public AdminServiceBase {
@@ -46,6 +47,9 @@ class AdminService final : public AdminServiceBase {
   grpc::ServerUnaryReactor* ResumeJob(grpc::CallbackServerContext* context,
                                       const v1::ResumeJobRequest* request,
                                       v1::Job* response) override;
+  grpc::ServerUnaryReactor* QueryEnergy(grpc::CallbackServerContext* context,
+                                        const v1::QueryEnergyRequest* request,
+                                        v1::QueryEnergyResponse* response) override;
   grpc::ServerWriteReactor<grpc::ByteBuffer>* ExportModel(grpc::CallbackServerContext* context,
                                                           const grpc::ByteBuffer* request) override;
 

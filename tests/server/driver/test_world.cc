@@ -96,6 +96,7 @@ absl::Status TestWorld::TryStart(Kill kill) {
   deps.store = mortal_store_.get();
   deps.blobs = blobs.get();
   deps.spool = spool.get();
+  deps.carbon = carbon.get();
   deps.plugins = plugins;
   auto started = Coordinator::Start(options, std::move(deps));
   if (!started.ok()) return started.status();

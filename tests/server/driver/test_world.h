@@ -78,6 +78,13 @@ class MortalStore final : public Store {
   absl::StatusOr<std::vector<EnergyTotal>> EnergyTotals(const std::string& job) override {
     return disk_->EnergyTotals(job);
   }
+  absl::StatusOr<std::vector<EnergySum>> EnergySums(const std::string& job,
+                                                    bool by_client) override {
+    return disk_->EnergySums(job, by_client);
+  }
+  absl::StatusOr<std::vector<BudgetEntry>> LoadReservations(const std::string& job) override {
+    return disk_->LoadReservations(job);
+  }
   absl::Status ForgetClient(const std::string& tenant, const std::string& population,
                             const std::string& client) override {
     return disk_->ForgetClient(tenant, population, client);
@@ -126,6 +133,7 @@ class TestWorld {
   MemoryStore* memory = nullptr;  // disk, unless another was given
   std::unique_ptr<BlobStore> blobs;
   std::unique_ptr<Spool> spool;
+  std::unique_ptr<CarbonDesk> carbon = std::make_unique<CarbonDesk>(CarbonConfig{.region = "DE"});
   std::vector<std::unique_ptr<FakeClient>> clients;
   CoordinatorOptions options;
   uint64_t spool_memory_bytes = 1 << 20;  // what is in it dies with the coordinator

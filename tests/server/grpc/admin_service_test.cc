@@ -115,6 +115,59 @@ TEST_F(Admin, AnEmptyJobNameIsRefused) {
             grpc::StatusCode::INVALID_ARGUMENT);
 }
 
+TEST_F(Admin, TheLedgerAnswersAlongTheAxisAsked) {
+  v1::QueryEnergyRequest request;
+  request.set_job("job-1");
+  v1::QueryEnergyResponse answer;
+  ASSERT_TRUE(stub_->QueryEnergy(Operator().get(), request, &answer).ok());
+  ASSERT_EQ(answer.sums_size(), 1);
+  EXPECT_EQ(answer.sums(0).phase(), v1::PHASE_TRAIN) << "by phase unless told otherwise";
+  EXPECT_FALSE(answer.sums(0).has_round());
+  EXPECT_EQ(answer.sums(0).source(), "rapl");
+  EXPECT_EQ(answer.sums(0).quality(), v1::ENERGY_QUALITY_MEASURED);
+  EXPECT_EQ(answer.sums(0).party(), "clients");
+  EXPECT_EQ(answer.sums(0).use(), "useful");
+  EXPECT_EQ(answer.sums(0).energy_uj(), 5);
+  request.set_by("round");
+  ASSERT_TRUE(stub_->QueryEnergy(Operator().get(), request, &answer).ok());
+  EXPECT_EQ(answer.sums(0).round(), 3U);
+  request.set_by("day");
+  ASSERT_TRUE(stub_->QueryEnergy(Operator().get(), request, &answer).ok());
+  EXPECT_EQ(answer.sums(0).day_ms(), int64_t{48} * 3'600'000);
+}
+
+TEST_F(Admin, TheLedgersConditionsAndTimesRestrict) {
+  v1::QueryEnergyRequest request;
+  request.set_job("job-1");
+  request.set_since_ms(int64_t{49} * 3'600'000 + 1);  // its hour
+  request.set_until_ms(int64_t{49} * 3'600'000 + 1);
+  v1::QueryEnergyResponse answer;
+  ASSERT_TRUE(stub_->QueryEnergy(Operator().get(), request, &answer).ok());
+  EXPECT_EQ(answer.sums_size(), 1) << "hours count whole";
+  request.set_until_ms(int64_t{49} * 3'600'000);
+  ASSERT_TRUE(stub_->QueryEnergy(Operator().get(), request, &answer).ok());
+  EXPECT_EQ(answer.sums_size(), 0);
+  request.clear_until_ms();
+  request.add_where("source=battery");
+  ASSERT_TRUE(stub_->QueryEnergy(Operator().get(), request, &answer).ok());
+  EXPECT_EQ(answer.sums_size(), 0);
+}
+
+TEST_F(Admin, AQuestionThatIsNotUnderstoodIsRefused) {
+  v1::QueryEnergyRequest request;
+  v1::QueryEnergyResponse answer;
+  EXPECT_EQ(stub_->QueryEnergy(Operator().get(), request, &answer).error_code(),
+            grpc::StatusCode::INVALID_ARGUMENT);
+  request.set_job("job-1");
+  request.set_by("colour");
+  EXPECT_EQ(stub_->QueryEnergy(Operator().get(), request, &answer).error_code(),
+            grpc::StatusCode::INVALID_ARGUMENT);
+  request.set_by("phase");
+  request.add_where("colour=red");
+  EXPECT_EQ(stub_->QueryEnergy(Operator().get(), request, &answer).error_code(),
+            grpc::StatusCode::INVALID_ARGUMENT);
+}
+
 TEST_F(Admin, ABundleGoesInAndAModelComesOut) {
   const std::string bundle = Pattern(2'500'000);
   const Added added = AddBundle({Part(bundle, 0, 1'000'000), Part(bundle, 1'000'000, 1'000'000),

@@ -198,6 +198,19 @@ class FakeCoordinator final : public Coordinator {
     MutexLock lock(&mutex_);
     return WriteFileAtomic(path, absl::StrCat(version, ":", bundle_));
   }
+  absl::StatusOr<std::vector<EnergySum>> QueryEnergy(const std::string& id_or_name, EnergyAxis axis,
+                                                     const EnergyFilter& filter) override {
+    if (id_or_name != "job-1") return absl::NotFoundError("no such job");
+    EnergySum cell;
+    cell.label.source = "rapl";
+    cell.label.quality = EnergyQuality::kMeasured;
+    cell.label.phase = Phase::kTrain;
+    cell.label.round = 3;
+    cell.label.hour = 49;
+    cell.figures.energy_uj = 5;
+    return GroupEnergy({cell}, axis, filter);
+  }
+
   void Shutdown() override {
     MutexLock lock(&mutex_);
     shut_down_ = true;

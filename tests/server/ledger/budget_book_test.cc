@@ -49,28 +49,43 @@ EnergySample Sample(const std::string& source, Phase phase, std::optional<int64_
   EnergySample sample;
   sample.source = source;
   sample.phase = phase;
+  sample.quality = joules ? EnergyQuality::kMeasured : EnergyQuality::kUnavailable;
+  sample.scope = EnergyScope::kDevice;
+  sample.coverage = 1;
   if (joules) sample.energy_uj = *joules * kJoule;
   return sample;
 }
 
-TEST(ClaimOf, AddsPhasesAndCountsAPhaseOnce) {
-  const EnergyClaim claim =
-      ClaimOf({Sample("rapl", Phase::kTrain, 9), Sample("cpu_time", Phase::kTrain, 7),
-               Sample("rapl", Phase::kUpload, 2)});
-  EXPECT_EQ(claim.uj, 11 * kJoule) << "two meters of one phase are not two phases";
-  EXPECT_TRUE(claim.complete);
+Report Metered(std::vector<EnergySample> samples) {
+  Report report;
+  report.metrics.examples = 10;
+  report.metrics.steps = 1;
+  report.energy = std::move(samples);
+  return report;
 }
 
-TEST(ClaimOf, IsIncompleteWhereAPhaseHasNoFigure) {
-  EXPECT_FALSE(ClaimOf({}).complete);
-  const EnergyClaim gap =
-      ClaimOf({Sample("rapl", Phase::kTrain, std::nullopt), Sample("rapl", Phase::kUpload, 2)});
-  EXPECT_FALSE(gap.complete);
-  EXPECT_EQ(gap.uj, 2 * kJoule);
-  EXPECT_TRUE(
-      ClaimOf({Sample("rapl", Phase::kTrain, std::nullopt), Sample("cpu_time", Phase::kTrain, 3)})
-          .complete)
-      << "the other meter saw it";
+TEST(ClaimOf, CountsAPhaseOnceAndAddsPhases) {
+  const EnergyClaim claim =
+      ClaimOf(Metered({Sample("battery", Phase::kTrain, 9), Sample("other", Phase::kTrain, 7),
+                       Sample("battery", Phase::kUpload, 2)}),
+              "phone");
+  EXPECT_TRUE(claim.complete);
+  EXPECT_NEAR(static_cast<double>(claim.uj), 11e6, 1e4) << "two meters of one phase";
+}
+
+TEST(ClaimOf, IsIncompleteWhereTrainingWasNotMetered) {
+  EXPECT_FALSE(ClaimOf(Metered({}), "phone").complete);
+  EXPECT_FALSE(ClaimOf(Metered({Sample("battery", Phase::kTrain, std::nullopt),
+                                Sample("battery", Phase::kUpload, 2)}),
+                       "phone")
+                   .complete);
+}
+
+TEST(ClaimOf, DoesNotBelieveWhatCannotBe) {
+  EXPECT_FALSE(ClaimOf(Metered({Sample("battery", Phase::kTrain, -5)}), "phone").complete);
+  EXPECT_FALSE(
+      ClaimOf(Metered({Sample("battery", Phase::kTrain, 2'000'000'000)}), "phone").complete)
+      << "above 10^9 J";
 }
 
 TEST(SettledBy, BooksTheLargerOfClaimAndFloorUpToTheCeiling) {
@@ -88,6 +103,9 @@ TEST(SettledBy, BooksThePriorForAClientWithoutAMeter) {
   EXPECT_EQ(SettledBy(forecast, {13 * kJoule, false}),
             (BookedEnergy{13 * kJoule, BookedBy::kPrior}))
       << "what one phase alone claims is the least it was";
+  EXPECT_EQ(SettledBy({kJoule, 0, 4 * kJoule, 0, true, ""}, {}),
+            (BookedEnergy{4 * kJoule, BookedBy::kPrior}))
+      << "not below the class, and still an estimate";
 }
 
 TEST(Reservation, IsTheMeanAndTwoSigmaWithinWhatTheClassCanSpend) {

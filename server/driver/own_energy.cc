@@ -1,0 +1,73 @@
+#include "server/driver/own_energy.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+
+namespace fedwatt {
+
+OwnEnergy::OwnEnergy(std::unique_ptr<EnergyMeter> meter, double pue)
+    : pue_(std::max(pue, 1.0)), meter_(std::move(meter)) {}
+
+void OwnEnergy::Cut() {
+  if (open_.empty()) return;
+  const EnergySample slice = meter_->End(window_, 0);
+  const auto parts = static_cast<double>(open_.size());
+  for (auto& [attempt, open] : open_) {
+    open.duration_us += slice.duration_us;
+    open.shared = open.shared || open_.size() > 1;
+    if (!slice.energy_uj) {
+      open.reason = slice.reason;
+      continue;
+    }
+    open.quality = slice.quality;
+    open.energy_uj += static_cast<double>(*slice.energy_uj) / parts;
+    open.sigma_uj += static_cast<double>(slice.sigma_uj.value_or(0)) / parts;
+    open.seen_us += static_cast<double>(slice.duration_us) * slice.coverage;
+  }
+}
+
+void OwnEnergy::Begin(const std::string& attempt, Phase phase) {
+  MutexLock lock(&mutex_);
+  if (open_.contains(attempt)) return;
+  Cut();
+  open_[attempt].phase = phase;
+  window_ = meter_->Begin(phase);
+}
+
+std::vector<EnergySample> OwnEnergy::End(const std::string& attempt) {
+  MutexLock lock(&mutex_);
+  const auto found = open_.find(attempt);
+  if (found == open_.end()) return {};
+  Cut();
+  EnergySample sample = SampleOf(found->second);
+  open_.erase(found);
+  if (!open_.empty()) window_ = meter_->Begin(open_.begin()->second.phase);
+  return {std::move(sample)};
+}
+
+EnergySample OwnEnergy::SampleOf(const Open& open) const {
+  EnergySample sample;
+  sample.source =
+      pue_ > 1 ? absl::StrFormat("%s x PUE %.4g", meter_->name(), pue_) : meter_->name();
+  sample.scope = meter_->scope();
+  sample.phase = open.phase;
+  sample.duration_us = open.duration_us;
+  if (open.quality == EnergyQuality::kUnavailable) {
+    sample.reason = open.reason;
+    return sample;
+  }
+  const bool derived = pue_ > 1 || open.shared;
+  sample.quality =
+      derived && open.quality == EnergyQuality::kMeasured ? EnergyQuality::kDerived : open.quality;
+  sample.energy_uj = std::llround(open.energy_uj * pue_);
+  sample.sigma_uj = std::llround(open.sigma_uj * pue_);
+  sample.coverage = open.duration_us > 0
+                        ? std::clamp(open.seen_us / static_cast<double>(open.duration_us), 0.0, 1.0)
+                        : 1;
+  return sample;
+}
+
+}  // namespace fedwatt
