@@ -15,6 +15,10 @@ constexpr int kMessageBytes = static_cast<int>(bounds::kMaxMessageBytes);
 // 2 MiB / round-trip time (170 Mbit/s at 100 ms).
 constexpr int kStreamWindowBytes = 2 * static_cast<int>(bounds::kChunkBytes);
 
+// What a stream may send to the server before anybody reads it. A thousand uploads that wait for
+// the memory of the budget hold so much each; once one is read, gRPC opens the window by a chunk.
+constexpr int kUnreadBytes = 32 * 1024;
+
 constexpr int kFirstReconnectMs = 1'000;
 constexpr int kMaxReconnectMs = 30'000;
 // gRPC reads the minimum between attempts as the time that one attempt may take.
@@ -64,7 +68,7 @@ void ApplyServerArguments(grpc::ServerBuilder& builder) {
   builder.SetMaxSendMessageSize(kMessageBytes);
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
-  builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kStreamWindowBytes);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kUnreadBytes);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
