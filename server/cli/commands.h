@@ -1,9 +1,11 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "server/cli/context.h"
+#include "server/cli/report_central.h"
 
 // One function per command of `fedwatt`; each prints its result or error and gives the exit code
 // (exit_codes.h).
@@ -37,8 +39,12 @@ int ResumeJob(const Context& context, const std::string& job);
 
 struct ReportOptions {
   std::string job;
-  std::string output;  // JSON; empty: a table on standard output
+  std::string output;  // JSON; empty: none
+  std::string html;    // a page; empty: none
+  std::optional<double> joules_per_inference;
+  CentralAssumptions central;
 };
+// Ends with kTargetMissed where a complete job missed one of its [targets].
 int ReportJob(const Context& context, const ReportOptions& options);
 
 struct EnergyOptions {

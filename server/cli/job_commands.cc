@@ -5,7 +5,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/bytes.h"
-#include "common/base/file.h"
 #include "common/base/hex.h"
 #include "common/base/status_macros.h"
 #include "common/bundle/bundle.h"
@@ -18,7 +17,6 @@
 #include "server/cli/job_text.h"
 #include "server/cli/job_watch.h"
 #include "server/cli/scratch_path.h"
-#include "server/cli/targets.h"
 
 namespace fedwatt::cli {
 namespace {
@@ -137,20 +135,6 @@ int ResumeJob(const Context& context, const std::string& name) {
   return Print(
       context, *job,
       absl::StrCat("job ", job->id(), " runs again; `fedwatt watch ", job->id(), "` shows it\n"));
-}
-
-int ReportJob(const Context& context, const ReportOptions& options) {
-  const auto client = context.Connect();
-  if (!client.ok()) return Fail(context, client.status());
-  const auto job = (*client)->GetJob(options.job);
-  if (!job.ok()) return Fail(context, job.status());
-  if (!options.output.empty()) {
-    const absl::Status written = WriteFileAtomic(options.output, wire::MessageToJson(*job) + "\n");
-    if (!written.ok()) return Fail(context, written);
-  }
-  const std::vector<TargetResult> targets = TargetResults(*job);
-  Print(context, *job, absl::StrCat(RoundTable(*job), "\n", JobSummary(*job), TargetText(targets)));
-  return job->state() == v1::JOB_STATE_COMPLETED && !AllPassed(targets) ? kTargetMissed : kOk;
 }
 
 }  // namespace fedwatt::cli

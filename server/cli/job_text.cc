@@ -74,20 +74,6 @@ bool HasUnavailable(const v1::Job& job) {
                      [](const v1::EnergyTotal& total) { return total.unavailable() > 0; });
 }
 
-std::string ShortHash(const std::string& digest) {
-  return digest.empty() ? "-" : HexEncode(AsBytes(digest)).substr(0, 16);
-}
-
-std::string CodecText(const google::protobuf::Map<std::string, uint32_t>& codecs) {
-  // A protobuf map has no order.
-  const std::map<std::string, uint32_t> sorted(codecs.begin(), codecs.end());
-  std::vector<std::string> parts;
-  for (const auto& [codec, assignments] : sorted) {
-    parts.push_back(sorted.size() == 1 ? codec : absl::StrCat(codec, " x", assignments));
-  }
-  return parts.empty() ? "-" : absl::StrJoin(parts, ", ");
-}
-
 }  // namespace
 
 std::string EnergyText(const google::protobuf::RepeatedPtrField<v1::EnergyTotal>& totals) {
@@ -191,24 +177,6 @@ std::string JobSummary(const v1::Job& job) {
   return out;
 }
 
-std::string RoundTable(const v1::Job& job) {
-  std::vector<std::vector<std::string>> rows = {{"round", "reports", "failed", "late", "accuracy",
-                                                 "loss", "up", "down", "codecs", "seconds",
-                                                 "energy", "model"}};
-  for (const v1::RoundSummary& round : job.rounds()) {
-    const v1::MetricSummary& metrics = BestKnown(round);
-    rows.push_back(
-        {absl::StrCat(round.key().round()), absl::StrCat(round.reported(), "/", round.assigned()),
-         absl::StrCat(round.failed()), absl::StrCat(round.late()),
-         metrics.has_accuracy() ? Percent(metrics.accuracy()) : "-",
-         metrics.has_loss() ? absl::StrFormat("%.4f", metrics.loss()) : "-",
-         HumanBytes(round.bytes_up()), HumanBytes(round.bytes_down()), CodecText(round.codecs()),
-         absl::StrFormat("%.1f", static_cast<double>(round.ended_ms() - round.started_ms()) * 1e-3),
-         EnergyText(round.energy()), ShortHash(round.model().sha256())});
-  }
-  return TextTable(rows);
-}
-
 std::string JobTable(const v1::ListJobsResponse& jobs) {
   if (jobs.jobs_size() == 0) return "no jobs; submit one with `fedwatt run job.toml`\n";
   std::vector<std::vector<std::string>> rows = {
@@ -220,6 +188,16 @@ std::string JobTable(const v1::ListJobsResponse& jobs) {
          job.has_best_metric() ? BestText(job) : "-", ShortEnergyText(job.energy())});
   }
   return TextTable(rows);
+}
+
+std::string CodecText(const google::protobuf::Map<std::string, uint32_t>& codecs) {
+  // A protobuf map has no order.
+  const std::map<std::string, uint32_t> sorted(codecs.begin(), codecs.end());
+  std::vector<std::string> parts;
+  for (const auto& [codec, assignments] : sorted) {
+    parts.push_back(sorted.size() == 1 ? codec : absl::StrCat(codec, " x", assignments));
+  }
+  return parts.empty() ? "-" : absl::StrJoin(parts, ", ");
 }
 
 std::optional<int64_t> TimeLeftMs(const v1::Job& job, int64_t first_started_ms, int64_t now_ms) {

@@ -25,8 +25,8 @@ std::string StatusLine(const v1::Job& job, std::optional<int64_t> left_ms);
 // The end of a run: totals, model, one row per figure.
 std::string JobSummary(const v1::Job& job);
 
-// One row per round, for `fedwatt report`.
-std::string RoundTable(const v1::Job& job);
+// Codecs of a round's uploads: "eden:bits=2", "eden:bits=2 x7, raw_f32 x1", "-".
+std::string CodecText(const google::protobuf::Map<std::string, uint32_t>& codecs);
 
 // One row per job, for `fedwatt list`.
 std::string JobTable(const v1::ListJobsResponse& jobs);

@@ -71,16 +71,49 @@ void AddJobCommands(CLI::App& app, Action* action) {
   command->callback([=] { *action = [=](const Context& c) { return ResumeJob(c, *resume); }; });
 }
 
-void AddResultCommands(CLI::App& app, Action* action) {
-  auto report = std::make_shared<ReportOptions>();
-  CLI::App* command = app.add_subcommand("report", "Shows every round of a job");
-  command->footer("Example: fedwatt report quickstart-1 -o report.json");
-  command->add_option("job", report->job, "Id, or name if unique")->required();
-  command->add_option("-o,--output", report->output, "Also writes the report here, as JSON");
-  command->callback([=] { *action = [=](const Context& c) { return ReportJob(c, *report); }; });
+void AddCentralFlags(CLI::App* command, CentralAssumptions* central) {
+  command
+      ->add_option("--central-bytes-per-example", central->bytes_per_example,
+                   "Of the data that central training would need")
+      ->capture_default_str();
+  command->add_option("--central-examples-per-device", central->examples_per_device,
+                      "0: as many as clients evaluated if they took all, else 1000");
+  command->add_option("--central-devices", central->devices,
+                      "0: those that reported, else the largest round's");
+  command
+      ->add_option("--central-link", central->link,
+                   "ethernet, wifi, lte or 3g: the radio that sends the data")
+      ->capture_default_str();
+  command
+      ->add_option("--central-network-j-per-byte", central->network_j_per_byte,
+                   "Joules per byte of core and fixed networks")
+      ->capture_default_str();
+  command->add_option("--central-pue", central->pue, "Of the data centre, at least 1")
+      ->capture_default_str();
+  command
+      ->add_option("--central-compute-ratio", central->compute_ratio,
+                   "Joules of a server for what takes a device 1 J")
+      ->capture_default_str();
+}
 
+void AddReportCommand(CLI::App& app, Action* action) {
+  auto report = std::make_shared<ReportOptions>();
+  CLI::App* command = app.add_subcommand(
+      "report", "Shows what a job learnt and what it cost, here or as a page (docs/report.md)");
+  command->footer("Example: fedwatt report quickstart-1 --html report.html");
+  command->add_option("job", report->job, "Id, or name if unique")->required();
+  command->add_option("-o,--output", report->output, "Also writes the job here, as JSON");
+  command->add_option("--html", report->html, "Also writes a self-contained page here");
+  command->add_option("--joules-per-inference", report->joules_per_inference,
+                      "Your own figure (`fedwatt meter -- COMMAND`), to compare the training with");
+  AddCentralFlags(command, &report->central);
+  command->callback([=] { *action = [=](const Context& c) { return ReportJob(c, *report); }; });
+}
+
+void AddResultCommands(CLI::App& app, Action* action) {
   auto energy = std::make_shared<EnergyOptions>();
-  command = app.add_subcommand("energy", "Shows a job's joules and grams from the ledger");
+  CLI::App* command =
+      app.add_subcommand("energy", "Shows a job's joules and grams from the ledger");
   command->footer(
       "Example: fedwatt energy quickstart-1 --by round --where use=wasted\n"
       "         fedwatt energy quickstart-1 --codecarbon -o emissions.csv");
@@ -311,6 +344,7 @@ int Main(int argc, char** argv) {
   Action action;
   AddGlobalFlags(app, &context);
   AddJobCommands(app, &action);
+  AddReportCommand(app, &action);
   AddResultCommands(app, &action);
   AddCertsCommands(app, &action);
   AddCodecCommands(app, &action);

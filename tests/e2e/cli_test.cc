@@ -155,6 +155,38 @@ TEST_F(Cli, EachFailureHasItsExitCode) {
   EXPECT_EQ(fleet_.Cli({"certs", "init", "--dir", fleet_.certs()}).code, kError);
 }
 
+TEST_F(Cli, ReportsAsTextAndAsAPageAndRefusesWrongAssumptions) {
+  fleet_.WriteBundle();
+  ASSERT_TRUE(fleet_.StartCoordinator());
+  fleet_.StartClient("client-0");
+  ASSERT_EQ(fleet_.Cli({"run", fleet_.WriteJobFile({.rounds = 2, .goal = 1})}).code, 0);
+
+  const Output report =
+      fleet_.Cli({"report", "echo", "--html", fleet_.File("r.html"), "-o", fleet_.File("r.json"),
+                  "--joules-per-inference", "0.5", "--central-link", "lte"});
+  EXPECT_EQ(report.code, 0) << report.ToString();
+  EXPECT_THAT(report.out, HasSubstr("2 of 2 rounds"));
+  EXPECT_THAT(report.out, HasSubstr("--central-link lte"));
+  const auto page = ReadFile(fleet_.File("r.html"), 1 << 20);
+  ASSERT_TRUE(page.ok()) << page.status();
+  EXPECT_THAT(*page, HasSubstr("</html>"));
+  EXPECT_TRUE(FileExists(fleet_.File("r.json")));
+
+  for (const std::vector<std::string>& wrong :
+       std::vector<std::vector<std::string>>{{"--central-pue", "0.9"},
+                                             {"--central-link", "pigeon"},
+                                             {"--central-bytes-per-example", "-1"},
+                                             {"--central-compute-ratio", "nan"},
+                                             {"--joules-per-inference", "0"},
+                                             {"--central-devices", "many"}}) {
+    const Output refused = fleet_.Cli({"report", "echo", wrong[0], wrong[1]});
+    EXPECT_EQ(refused.code, kUsage) << refused.ToString();
+    EXPECT_THAT(refused.err, HasSubstr(wrong[0]));
+  }
+  EXPECT_EQ(fleet_.Cli({"report", "echo", "--html", fleet_.File("no/such/r.html")}).code,
+            kNotFound);
+}
+
 TEST_F(Cli, EveryCommandSpeaksJson) {
   fleet_.WriteBundle();
   ASSERT_TRUE(fleet_.StartCoordinator());

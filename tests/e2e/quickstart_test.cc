@@ -11,6 +11,7 @@
 #include <map>
 
 #include "absl/strings/numbers.h"
+#include "common/base/file.h"
 #include "tests/e2e/quickstart.h"
 #include "tests/e2e/wait_until.h"
 
@@ -54,6 +55,11 @@ TEST(Quickstart, TrainsAModelThatPythonOpensAndASecondRunRepeats) {
                              HasSubstr(quickstart.File("report.json"))));
   ExpectNothingLeft(quickstart);
 
+  constexpr uint64_t kMaxPageBytes = 2'000'000;
+  const auto page = ReadFile(quickstart.File("report.html"), kMaxPageBytes);
+  ASSERT_TRUE(page.ok()) << page.status();
+  EXPECT_THAT(*page, HasSubstr("Job quickstart-1"));
+  EXPECT_THAT(run.out, HasSubstr(quickstart.File("report.html")));
   const nlohmann::json report = quickstart.Report();
   ASSERT_TRUE(report.is_object());
   EXPECT_EQ(report["state"], "completed");

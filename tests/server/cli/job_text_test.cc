@@ -106,16 +106,5 @@ TEST(TextTable, AlignsNumbersRightAndTextLeft) {
             "name       n\na         10\nlong one   9\n");
 }
 
-TEST(RoundTable, SaysWhichCodecsTheUpdatesHad) {
-  const std::string table =
-      RoundTable(Parse<v1::Job>("rounds { key { round: 1 } codecs { key: 'raw_f32' value: 3 } }"
-                                "rounds { key { round: 2 } codecs { key: 'raw_f32' value: 1 } "
-                                "         codecs { key: 'eden:bits=2' value: 7 } }"
-                                "rounds { key { round: 3 } }"));
-  EXPECT_THAT(table, HasSubstr("codecs"));
-  EXPECT_THAT(table, HasSubstr("  raw_f32  "));
-  EXPECT_THAT(table, HasSubstr("  eden:bits=2 x7, raw_f32 x1  "));
-}
-
 }  // namespace
 }  // namespace fedwatt::cli
