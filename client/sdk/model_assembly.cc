@@ -64,7 +64,7 @@ absl::Status Assemble(const ModelAssembly& assembly, const Manifest& manifest,
     base = *std::move(opened);
     FW_RETURN_IF_ERROR(builder.StartFrom(base.bytes()));
   }
-  const absl::Status written = WriteModel(assembly, &builder);
+  absl::Status written = WriteModel(assembly, &builder);
   if (written.ok()) return RenameFile(assembly.temporary_path, assembly.model_path);
   (void)RemoveIfExists(assembly.temporary_path);
   return written;

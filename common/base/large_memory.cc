@@ -22,15 +22,14 @@ uintptr_t RoundUp(uintptr_t value, uintptr_t multiple) {
 
 void PreferHugePages(const void* data, size_t bytes) {
   if (bytes < kLeastBytes) return;
-  const auto address = reinterpret_cast<uintptr_t>(data);
-  const uintptr_t begin = RoundUp(address, kPageBytes);
-  const uintptr_t end = (address + bytes) / kPageBytes * kPageBytes;
 #ifdef MADV_HUGEPAGE
+  const auto address = reinterpret_cast<uintptr_t>(data);
+  const size_t skipped = RoundUp(address, kPageBytes) - address;
+  auto* const begin = static_cast<uint8_t*>(const_cast<void*>(data)) + skipped;
   // A kernel without them says no, and nothing else happens.
-  (void)madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+  (void)madvise(begin, (bytes - skipped) / kPageBytes * kPageBytes, MADV_HUGEPAGE);
 #else
-  (void)begin;
-  (void)end;
+  (void)data;
 #endif
 }
 
