@@ -173,10 +173,18 @@ TEST_F(SqliteStoreTest, ADatabaseOfANewerProgramIsRefused) {
 }
 
 TEST_F(SqliteStoreTest, ADatabaseOfTheFirstVersionGoesOn) {
-  ASSERT_TRUE(WriteTo(*Open(), {PutJob{MakeJob()}, Assigned(Train(1), {"ann"})}).ok());
+  ASSERT_TRUE(
+      WriteTo(*Open(), {PutJob{MakeJob()}, Assigned(Train(1), {"ann"}),
+                        Accepted(Train(1), 0, {MakeSample(70), MakeSample(std::nullopt, "hwmon")}),
+                        Committed(Train(1))})
+          .ok());
   Sql(Database(), "ALTER TABLE assignments DROP COLUMN codec");
   Sql(Database(), "ALTER TABLE assignments DROP COLUMN codec_reason");
   Sql(Database(), "ALTER TABLE history DROP COLUMN cost");
+  for (const char* column : {"carbon", "micrograms", "stale_micrograms"}) {
+    Sql(Database(), absl::StrCat("ALTER TABLE energy DROP COLUMN ", column));
+  }
+  Sql(Database(), "DROP TABLE energy_sums; DROP TABLE reservations");
   Sql(Database(), "UPDATE schema_version SET version = 1");
   const auto store = Open();
   const auto found = store->FindAssignment("job-1/r1/a1/0");
@@ -186,6 +194,14 @@ TEST_F(SqliteStoreTest, ADatabaseOfTheFirstVersionGoesOn) {
   ASSERT_TRUE(WriteTo(*store, {Assigned(Train(2), {"bob"})}).ok());
   EXPECT_THAT(Sql(Database(), "SELECT client, codec, codec_reason FROM assignments"),
               ElementsAre("ann||", "bob||"));
+  const auto sums = store->EnergySums("job-1", false);
+  ASSERT_TRUE(sums.ok()) << sums.status();
+  ASSERT_THAT(*sums, SizeIs(2)) << "what was booked before has its sums now";
+  EXPECT_EQ((*sums)[0].label.source, "hwmon");
+  EXPECT_EQ((*sums)[0].figures.unavailable, 1u);
+  EXPECT_EQ((*sums)[1].figures.energy_uj, 70);
+  EXPECT_EQ((*sums)[1].label.use, JouleUse::kUseful);
+  EXPECT_EQ((*sums)[1].label.hour, HourOf(kNowMs));
 }
 
 TEST_F(SqliteStoreTest, AFileThatIsNoDatabaseIsNamed) {
