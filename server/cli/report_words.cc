@@ -55,7 +55,7 @@ std::string CountText(double count) {
 std::string ScopeWords(v1::EnergyScope scope) {
   switch (scope) {
     case v1::ENERGY_SCOPE_PROCESS:
-      return "of the training process alone";
+      return "of the process alone";
     case v1::ENERGY_SCOPE_PACKAGE:
       return "of processors and memory";
     case v1::ENERGY_SCOPE_BOARD:

@@ -215,10 +215,10 @@ TEST(Metric, HeldOutAndClientsOwnAreTwoSeries) {
 
 TEST(Quality, SaysWhoMeasuredWhoEstimatedAndWhatIsMissing) {
   const std::string text = Joined(QualitySentences(ArrangeReport(FixedJob(10), FixedLedger(10))));
-  EXPECT_THAT(text, HasSubstr("394.0 J were estimated from processor time, of the training process "
+  EXPECT_THAT(text, HasSubstr("394.0 J were estimated from processor time, of the process "
                               "alone, on 8 of 8 devices"));
   EXPECT_THAT(text, HasSubstr("128.0 J were derived from what rapl measured of the machine, by the "
-                              "share of processor time, of the training process alone, on 3 of 8"));
+                              "share of processor time, of the process alone, on 3 of 8"));
   EXPECT_THAT(text, HasSubstr("never added"));
   EXPECT_THAT(text, HasSubstr("8 samples are unavailable and counted nowhere as zero"));
   EXPECT_THAT(text, Not(HasSubstr("No device has a meter")));
