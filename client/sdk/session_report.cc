@@ -12,7 +12,11 @@ namespace {
 
 constexpr int64_t kResendMs = 1000;
 
-bool TravelsInline(const Report& report) { return report.update.size <= bounds::kMaxInlineBytes; }
+bool TravelsInline(const AssignmentRecord& record) {
+  const uint64_t asked = record.assignment.max_inline_bytes;
+  const uint64_t limit = asked == 0 ? bounds::kMaxInlineBytes : asked;
+  return record.report.update.size <= limit;
+}
 
 }  // namespace
 
@@ -36,7 +40,8 @@ void SessionCore::Send(Held* held) {
         &SessionCore::OnUpdateChecked);
     return;
   }
-  if (!TravelsInline(kept)) {
+  if (!TravelsInline(held->record)) {
+    held->update = std::string();
     deps_.transport->UploadStatus(active_, kept.update.sha256, Reply(&SessionCore::OnUploadOffset));
     return;
   }

@@ -130,6 +130,7 @@ struct Assignment {
   double max_abs_delta = 0;
   std::vector<ModelStep> model_steps;  // a smaller way to `model`; empty: there is none
   std::string codec_reason;            // why this codec
+  uint64_t max_inline_bytes = 0;       // larger updates go by Upload; 0: bounds::kMaxInlineBytes
 };
 
 enum class Outcome { kPending = 1, kCommitted, kRefused, kAbandoned, kWanted, kUnknown };

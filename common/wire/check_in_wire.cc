@@ -305,6 +305,7 @@ void ToProto(const Assignment& assignment, v1::Assignment* out) {
     DigestTo(step.result, to->mutable_result_sha256());
   }
   out->set_codec_reason(SafeText(assignment.codec_reason, bounds::kMaxReasonLength));
+  out->set_max_inline_bytes(assignment.max_inline_bytes);
 }
 
 absl::StatusOr<Assignment> FromProto(const v1::Assignment& in) {
@@ -334,6 +335,9 @@ absl::StatusOr<Assignment> FromProto(const v1::Assignment& in) {
   FW_RETURN_IF_ERROR(
       CheckText("assignment.codec_reason", in.codec_reason(), bounds::kMaxReasonLength));
   out.codec_reason = in.codec_reason();
+  FW_RETURN_IF_ERROR(
+      CheckCount("assignment.max_inline_bytes", in.max_inline_bytes(), 0, bounds::kMaxInlineBytes));
+  out.max_inline_bytes = in.max_inline_bytes();
   return out;
 }
 

@@ -18,6 +18,8 @@ namespace {
 
 // All assignments of an attempt are answered at once, each with a copy of what travels inline, and
 // a copy waits for as long as its client takes to read it. Downloads are read from the mapped file.
+// Reports with inline updates may come all at once too, and gRPC holds each whole before anyone can
+// reserve for it; the chunks of uploads wait for room.
 constexpr uint64_t kInlineBytesOfAttempt = 32 << 20;
 
 // What of one blob may travel inline to each of them.
@@ -396,6 +398,7 @@ Assignment JobDriver::MakeAssignment(uint32_t index, const Offer& offer) const {
     assignment.codec = upload.codec->text;
     assignment.codec_reason = upload.reason;
     assignment.max_upload_bytes = upload.codec->max_bytes;
+    assignment.max_inline_bytes = InlineRoom(facts);
     assignment.weight_multiplier = facts.Multiplier(index);
   }
   assignment.time_left_ms = std::max<int64_t>(facts.deadline_ms - NowMs(), 0);

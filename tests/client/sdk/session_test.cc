@@ -69,6 +69,22 @@ TEST_F(SessionTest, TrainsASmallModelThatComesInline) {
   EXPECT_EQ(transcript_.progress, 1);
 }
 
+TEST_F(SessionTest, AnUpdateAboveTheAskedLimitIsStreamed) {
+  for (const bool fits : {true, false}) {
+    Assignment assignment = MakeAssignment(fits ? "job/r1/a1/0" : "job/r2/a1/0", kSmall);
+    assignment.max_inline_bytes = kSmall * 4 - (fits ? 0 : 1);
+    coordinator_.Give(Inline(assignment));
+    if (fits) {
+      Start();
+    } else {
+      Restart();
+    }
+    EXPECT_EQ(LastReport().update.size, kSmall * 4);
+    EXPECT_EQ(LastReport().update.inline_data.empty(), !fits);
+    EXPECT_EQ(coordinator_.updates[assignment.id].size(), kSmall * 4);
+  }
+}
+
 TEST_F(SessionTest, TrainsALargeModelThatIsStreamed) {
   coordinator_.Give(MakeAssignment("job/r1/a1/0", kLarge));
   Start();

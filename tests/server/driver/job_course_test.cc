@@ -77,6 +77,7 @@ TEST(JobCourse, WhatFewClientsGetInlineManyFetch) {
       ASSERT_EQ(client->assignments.size(), 1u);
       const Assignment& assignment = client->assignments[0];
       EXPECT_EQ(assignment.model.inline_data.empty(), count == 168);
+      EXPECT_EQ(assignment.max_inline_bytes < 200'000, count == 168) << "nor may updates";
       EXPECT_FALSE(assignment.bundle.inline_data.empty()) << "small enough for all of them";
       const auto blob = world.coordinator().OpenBlob(client->principal(), assignment.model.sha256);
       EXPECT_TRUE(blob.ok()) << blob.status();
