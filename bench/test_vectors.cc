@@ -1,7 +1,5 @@
 #include "bench/test_vectors.h"
 
-#include <cmath>
-
 #include "common/base/rng.h"
 
 namespace fedwatt::bench {
@@ -17,10 +15,7 @@ std::vector<float> HeavyTailed(size_t coordinates) {
   constexpr double kFreedom = 1.5;
   Rng rng(RngKey{.job = "bench", .purpose = "heavy tails"});
   std::vector<float> values(coordinates);
-  for (float& v : values) {
-    const double chi_squared = 2 * rng.Gamma(kFreedom / 2);
-    v = static_cast<float>(rng.Normal() / std::sqrt(chi_squared / kFreedom));
-  }
+  for (float& v : values) v = static_cast<float>(rng.StudentT(kFreedom));
   return values;
 }
 

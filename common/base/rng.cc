@@ -130,6 +130,11 @@ double Rng::LogGamma(double shape) {
 
 double Rng::Gamma(double shape) { return std::exp(LogGamma(shape)); }
 
+double Rng::StudentT(double freedom) {
+  const double chi_squared = 2 * Gamma(freedom / 2);
+  return Normal() / std::sqrt(chi_squared / freedom);
+}
+
 std::vector<double> Rng::Dirichlet(std::span<const double> alpha) {
   std::vector<double> point;
   point.reserve(alpha.size());

@@ -13,9 +13,9 @@
 // is finished with splitmix64's mixer: the first is the 64-bit Philox key (low word first), the
 // second the high half of the 128-bit Philox counter. The low half counts blocks.
 //
-// Integers and uniforms are exact on every machine. Normal, Gamma and Dirichlet go through libm
-// (log, cos, sqrt, exp): equal bits are promised for one libm build only, so results that must be
-// equal across machines draw integers or uniforms.
+// Integers and uniforms are exact on every machine. Normal, Gamma, StudentT and Dirichlet go
+// through libm (log, cos, sqrt, exp): equal bits are promised for one libm build only, so results
+// that must be equal across machines draw integers or uniforms.
 
 #include <array>
 #include <cstddef>
@@ -72,6 +72,9 @@ class Rng {
 
   // Gamma(shape, scale 1), shape > 0 (Marsaglia and Tsang 2000; below 1 by their boost).
   double Gamma(double shape);
+
+  // Student's t with that many degrees of freedom, > 0: a normal over the root of a chi-squared.
+  double StudentT(double freedom);
 
   // A point of the simplex, one coordinate per entry of `alpha` (all > 0). Computed from log
   // gammas, so that a small alpha gives a vertex and never 0/0.

@@ -1,9 +1,10 @@
 #include "common/energy/cpu_time_meter.h"
 
 #include <cmath>
-#include <map>
+#include <optional>
 
 #include "absl/strings/str_format.h"
+#include "common/energy/open_windows.h"
 
 namespace fedwatt {
 namespace {
@@ -28,25 +29,19 @@ class CpuTimeMeter : public EnergyMeter {
   }
 
   Window Begin(Phase phase) override {
-    open_[++last_] = {phase, clock_->MonotonicUs(), cpu_time_us_()};
-    return last_;
+    return open_.Open({phase, clock_->MonotonicUs(), cpu_time_us_()});
   }
 
   EnergySample End(Window window, uint64_t bytes) override {
     EnergySample sample;
     sample.source = name();
     sample.scope = scope();
-    const auto it = open_.find(window);
-    if (it == open_.end()) {
-      sample.reason = "the window is not open";
-      return sample;
-    }
-    const Start start = it->second;
-    open_.erase(it);
-    sample.phase = start.phase;
+    const std::optional<Start> start = open_.Close(window, &sample);
+    if (!start.has_value()) return sample;
+    sample.phase = start->phase;
     sample.bytes = bytes;
-    sample.duration_us = clock_->MonotonicUs() - start.at_us;
-    const int64_t spent_us = cpu_time_us_() - start.cpu_us;
+    sample.duration_us = clock_->MonotonicUs() - start->at_us;
+    const int64_t spent_us = cpu_time_us_() - start->cpu_us;
     if (spent_us < 0) {
       sample.reason = "the count of CPU time went back";
       return sample;
@@ -70,8 +65,7 @@ class CpuTimeMeter : public EnergyMeter {
   const double watts_;
   const bool calibrated_;
   const double relative_sigma_;
-  Window last_ = 0;
-  std::map<Window, Start> open_;
+  OpenWindows<Start> open_;
 };
 
 }  // namespace

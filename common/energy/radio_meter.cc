@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <optional>
 
 #include "absl/strings/str_cat.h"
+#include "common/energy/open_windows.h"
 
 namespace fedwatt {
 namespace {
@@ -25,32 +25,24 @@ class RadioMeter final : public EnergyMeter {
     return bytes > 0 && (phase == Phase::kDownload || phase == Phase::kUpload);
   }
 
-  Window Begin(Phase phase) override {
-    open_[++last_] = {phase, clock_->MonotonicUs()};
-    return last_;
-  }
+  Window Begin(Phase phase) override { return open_.Open({phase, clock_->MonotonicUs()}); }
 
   EnergySample End(Window window, uint64_t bytes) override {
     EnergySample sample{.source = name(), .scope = scope()};
     sample.bytes = bytes;
-    const auto it = open_.find(window);
-    if (it == open_.end()) {
-      sample.reason = "the window is not open";
-      return sample;
-    }
-    const Start start = it->second;
-    open_.erase(it);
+    const std::optional<Start> start = open_.Close(window, &sample);
+    if (!start.has_value()) return sample;
     const int64_t now_us = clock_->MonotonicUs();
-    sample.phase = start.phase;
-    sample.duration_us = now_us - start.at_us;
-    if (!Concerns(start.phase, bytes)) {
+    sample.phase = start->phase;
+    sample.duration_us = now_us - start->at_us;
+    if (!Concerns(start->phase, bytes)) {
       sample.reason = "the radio's model is of transfers alone";
       return sample;
     }
     Transfer transfer{.duration_us = sample.duration_us};
-    (start.phase == Phase::kUpload ? transfer.bytes_up : transfer.bytes_down) = bytes;
+    (start->phase == Phase::kUpload ? transfer.bytes_up : transfer.bytes_down) = bytes;
     if (last_transfer_us_.has_value()) {
-      transfer.since_last_us = std::max<int64_t>(0, start.at_us - *last_transfer_us_);
+      transfer.since_last_us = std::max<int64_t>(0, start->at_us - *last_transfer_us_);
     }
     last_transfer_us_ = now_us;
     const double joules = TransferJoules(power_, transfer);
@@ -70,8 +62,7 @@ class RadioMeter final : public EnergyMeter {
   const RadioLink link_;
   const RadioPower power_;
   const Clock* const clock_;
-  Window last_ = 0;
-  std::map<Window, Start> open_;
+  OpenWindows<Start> open_;
   std::optional<int64_t> last_transfer_us_;  // its end
 };
 

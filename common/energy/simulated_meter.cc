@@ -1,9 +1,10 @@
 #include "common/energy/simulated_meter.h"
 
 #include <cmath>
-#include <map>
+#include <optional>
 
 #include "absl/strings/str_format.h"
+#include "common/energy/open_windows.h"
 
 namespace fedwatt {
 namespace {
@@ -19,22 +20,15 @@ class SimulatedMeter final : public EnergyMeter {
     return absl::StrFormat("%g W and %g J per 10^6 bytes", power_.watts, power_.joules_per_mb);
   }
 
-  Window Begin(Phase phase) override {
-    open_[++last_] = {phase, clock_->MonotonicUs()};
-    return last_;
-  }
+  Window Begin(Phase phase) override { return open_.Open({phase, clock_->MonotonicUs()}); }
 
   EnergySample End(Window window, uint64_t bytes) override {
     EnergySample sample{.source = name(), .scope = scope()};
     sample.bytes = bytes;
-    const auto it = open_.find(window);
-    if (it == open_.end()) {
-      sample.reason = "the window is not open";
-      return sample;
-    }
-    sample.phase = it->second.phase;
-    sample.duration_us = clock_->MonotonicUs() - it->second.at_us;
-    open_.erase(it);
+    const std::optional<Start> start = open_.Close(window, &sample);
+    if (!start.has_value()) return sample;
+    sample.phase = start->phase;
+    sample.duration_us = clock_->MonotonicUs() - start->at_us;
     // W x us and J/MB x bytes are both microjoules.
     const double energy_uj = power_.watts * static_cast<double>(sample.duration_us) +
                              power_.joules_per_mb * static_cast<double>(bytes);
@@ -52,8 +46,7 @@ class SimulatedMeter final : public EnergyMeter {
   };
   const SimulatedPower power_;
   const Clock* const clock_;
-  Window last_ = 0;
-  std::map<Window, Start> open_;
+  OpenWindows<Start> open_;
 };
 
 bool Sound(double figure) { return figure >= 0 && figure <= 1e6; }

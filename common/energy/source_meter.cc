@@ -2,12 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "common/energy/attribution.h"
+#include "common/energy/open_windows.h"
 
 namespace fedwatt {
 namespace {
@@ -36,8 +37,7 @@ class SourceMeter final : public EnergyMeter {
 
   Window Begin(Phase phase) override {
     if (open_.empty()) spec_.source->Restart();
-    open_[++last_] = Take(phase);
-    return last_;
+    return open_.Open(Take(phase));
   }
 
   void Poll() override {
@@ -50,17 +50,12 @@ class SourceMeter final : public EnergyMeter {
     sample.source = spec_.name;
     sample.scope = scope();
     sample.bytes = bytes;
-    const auto it = open_.find(window);
-    if (it == open_.end()) {
-      sample.reason = "the window is not open";
-      return sample;
-    }
-    const Mark begin = std::move(it->second);
-    const Mark end = Take(begin.phase);
-    open_.erase(it);
-    sample.phase = begin.phase;
-    sample.duration_us = end.at_us - begin.at_us;
-    Fill(begin, end, &sample);
+    const std::optional<Mark> begin = open_.Close(window, &sample);
+    if (!begin.has_value()) return sample;
+    const Mark end = Take(begin->phase);
+    sample.phase = begin->phase;
+    sample.duration_us = end.at_us - begin->at_us;
+    Fill(*begin, end, &sample);
     return sample;
   }
 
@@ -154,8 +149,7 @@ class SourceMeter final : public EnergyMeter {
   std::function<int64_t()> own_cpu_us_;      // with machine_cpu_us_: constant after construction
   std::function<int64_t()> machine_cpu_us_;  // null: the energy is not shared out
   double idle_watts_ = 0;
-  Window last_ = 0;
-  std::map<Window, Mark> open_;
+  OpenWindows<Mark> open_;
 };
 
 }  // namespace

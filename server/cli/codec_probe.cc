@@ -1,7 +1,6 @@
 #include "server/cli/codec_probe.h"
 
 #include <algorithm>
-#include <cmath>
 #include <functional>
 #include <memory>
 
@@ -58,10 +57,7 @@ std::vector<float> HeavyTailedVector(uint64_t coordinates) {
   constexpr double kFreedom = 1.5;
   Rng rng(RngKey{.job = "compare", .purpose = "heavy tails"});
   std::vector<float> values(coordinates);
-  for (float& v : values) {
-    const double chi_squared = 2 * rng.Gamma(kFreedom / 2);
-    v = static_cast<float>(rng.Normal() / std::sqrt(chi_squared / kFreedom));
-  }
+  for (float& v : values) v = static_cast<float>(rng.StudentT(kFreedom));
   return values;
 }
 

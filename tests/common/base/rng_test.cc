@@ -153,6 +153,23 @@ TEST(Rng, GammaHasMeanAndVarianceOfItsShape) {
   }
 }
 
+TEST(Rng, StudentTHasTheQuartilesOfItsFreedom) {
+  // 1 is Cauchy's; 1000 is nearly normal.
+  for (const auto& [freedom, quartile] : {std::pair(1.0, 1.0), std::pair(1000.0, 0.6747)}) {
+    constexpr int kDraws = 200'000;
+    Rng rng(Key());
+    int below = 0;
+    int within = 0;
+    for (int i = 0; i < kDraws; ++i) {
+      const double t = rng.StudentT(freedom);
+      below += t < 0;
+      within += std::abs(t) < quartile;
+    }
+    EXPECT_NEAR(below, kDraws / 2, 5 * std::sqrt(kDraws / 4)) << freedom;
+    EXPECT_NEAR(within, kDraws / 2, 5 * std::sqrt(kDraws / 4)) << freedom;
+  }
+}
+
 TEST(Rng, DirichletPointsLieOnTheSimplexWithTheRightMean) {
   Rng rng(Key());
   const std::vector<double> alpha = {1.0, 2.0, 5.0};

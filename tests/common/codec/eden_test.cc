@@ -98,10 +98,7 @@ std::vector<float> StudentT(size_t n) {
   constexpr double kFreedom = 1.5;
   Rng rng(RngKey{"eden-test", n, "", "student", 1});
   std::vector<float> x(n);
-  for (float& v : x) {
-    const double chi_squared = 2 * rng.Gamma(kFreedom / 2);
-    v = static_cast<float>(rng.Normal() / std::sqrt(chi_squared / kFreedom));
-  }
+  for (float& v : x) v = static_cast<float>(rng.StudentT(kFreedom));
   return x;
 }
 
