@@ -134,4 +134,11 @@ struct DoctorOptions {
 };
 int Doctor(const Context& context, const DoctorOptions& options);
 
+struct HealthOptions {
+  double wait_s = 0;  // asks again for so long until it serves
+};
+// What a container's health check asks. Any certificate of the authority will do: the operator's,
+// a client's, the coordinator's own. kJobFailed: it answers and does not serve.
+int Health(const Context& context, const HealthOptions& options);
+
 }  // namespace fedwatt::cli

@@ -15,15 +15,14 @@
 
 namespace fedwatt::cli {
 
-absl::StatusOr<std::unique_ptr<AdminClient>> Context::Connect() const {
+absl::StatusOr<std::shared_ptr<grpc::Channel>> Context::Open() const {
   FW_ASSIGN_OR_RETURN(const Endpoint endpoint, ParseEndpoint(server));
   if (insecure) {
     if (!endpoint.IsLoopback()) {
       return absl::InvalidArgumentError(absl::StrCat("--insecure works on loopback only, not with ",
                                                      server, "; use certificates (--tls-dir)"));
     }
-    return std::make_unique<AdminClient>(OpenChannel(server, grpc::InsecureChannelCredentials()),
-                                         server, /*insecure=*/true);
+    return OpenChannel(server, grpc::InsecureChannelCredentials());
   }
   auto identity = LoadTlsIdentity(TlsFiles::In(tls_dir, tls_name), clock->NowMs());
   if (!identity.ok()) {
@@ -32,8 +31,12 @@ absl::StatusOr<std::unique_ptr<AdminClient>> Context::Connect() const {
         absl::StrCat(std::string(identity.status().message()), " (--tls-dir ", tls_dir, ", --as ",
                      tls_name, "; `fedwatt doctor` checks them all)"));
   }
-  return std::make_unique<AdminClient>(OpenChannel(server, MakeChannelCredentials(*identity)),
-                                       server, /*insecure=*/false);
+  return OpenChannel(server, MakeChannelCredentials(*identity));
+}
+
+absl::StatusOr<std::unique_ptr<AdminClient>> Context::Connect() const {
+  FW_ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, Open());
+  return std::make_unique<AdminClient>(std::move(channel), server, insecure);
 }
 
 namespace {

@@ -22,6 +22,8 @@ struct Context {
 
   // UNAUTHENTICATED, NOT_FOUND, ...: a certificate that cannot work is named before anything is
   // sent.
+  absl::StatusOr<std::shared_ptr<grpc::Channel>> Open() const;
+  // The same, for calls of the admin service.
   absl::StatusOr<std::unique_ptr<AdminClient>> Connect() const;
 };
 

@@ -152,6 +152,14 @@ void AddResultCommands(CLI::App& app, Action* action) {
                       "Data folder of a coordinator of this machine");
   command->add_option("--listen", doctor->listen, "HOST:PORT that a coordinator is to use here");
   command->callback([=] { *action = [=](const Context& c) { return Doctor(c, *doctor); }; });
+
+  auto health = std::make_shared<HealthOptions>();
+  command = app.add_subcommand(
+      "health", "Asks whether the coordinator serves; with any certificate of its authority");
+  command->footer("Example: fedwatt health --server localhost:7443 --as coordinator --wait 30");
+  command->add_option("--wait", health->wait_s, "Seconds to go on asking until it does")
+      ->check(CLI::Range(0.0, 86400.0));
+  command->callback([=] { *action = [=](const Context& c) { return Health(c, *health); }; });
 }
 
 void AddCertsCommands(CLI::App& app, Action* action) {

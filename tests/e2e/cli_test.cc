@@ -42,20 +42,11 @@ class Cli : public testing::Test {
 };
 
 TEST_F(Cli, EveryCommandHasHelpWithAnExample) {
-  const std::vector<std::vector<std::string>> commands = {{"run"},
-                                                          {"list"},
-                                                          {"watch"},
-                                                          {"stop"},
-                                                          {"resume"},
-                                                          {"report"},
-                                                          {"export"},
-                                                          {"doctor"},
-                                                          {"certs", "init"},
-                                                          {"certs", "issue"},
-                                                          {"certs", "revoke"},
-                                                          {"certs", "keys"},
-                                                          {"codec", "list"},
-                                                          {"codec", "compare"}};
+  const std::vector<std::vector<std::string>> commands = {
+      {"run"},           {"list"},          {"watch"},           {"stop"},
+      {"resume"},        {"report"},        {"export"},          {"doctor"},
+      {"health"},        {"certs", "init"}, {"certs", "issue"},  {"certs", "revoke"},
+      {"certs", "keys"}, {"codec", "list"}, {"codec", "compare"}};
   for (std::vector<std::string> command : commands) {
     command.push_back("--help");
     const Output help = Fedwatt(command);

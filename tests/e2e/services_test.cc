@@ -76,6 +76,41 @@ TEST(Services, HealthAnswersServing) {
   EXPECT_EQ(answer, std::string("\x08\x01"));
 }
 
+// The health check of a container has only the certificate that is there.
+TEST(Services, FedwattHealthTakesAnyCertificateOfTheAuthority) {
+  Deployment fleet(1);
+  ASSERT_TRUE(fleet.StartCoordinator());
+  for (const std::string name : {"coordinator", "operator", "client-0"}) {
+    const Output health = fleet.Cli({"health", "--as", name});
+    EXPECT_EQ(health.code, 0) << health.ToString();
+    EXPECT_THAT(health.out, HasSubstr(fleet.address() + " serves"));
+  }
+  EXPECT_EQ(fleet.Cli({"health", "--json"}).Json()["serving"], true);
+
+  fleet.KillCoordinator();
+  const Output away = fleet.Cli({"health"});
+  EXPECT_EQ(away.code, 3) << away.ToString();
+  EXPECT_THAT(away.err, AllOf(HasSubstr(fleet.address()), HasSubstr("fedwatt doctor")));
+  EXPECT_EQ(fleet.Cli({"health", "--json"}).Json()["exit_code"], 3);
+  EXPECT_EQ(fleet.Cli({"health", "--wait", "0.5"}).code, 3);
+  EXPECT_EQ(fleet.Cli({"health", "--wait", "-1"}).code, 2);
+  EXPECT_EQ(fleet.Cli({"health", "--as", "nobody"}).code, 5);
+}
+
+TEST(Services, FedwattHealthWaitsForTheCoordinator) {
+  Deployment fleet(1);
+  ASSERT_TRUE(fleet.StartCoordinator());
+  fleet.KillCoordinator();
+  Program health(fleet.CliCommand({"health", "--wait", "60"}), fleet.File("health.txt"));
+  ASSERT_TRUE(fleet.StartCoordinator());
+  EXPECT_EQ(health.WaitForExit(60'000), 0) << health.Log();
+
+  fleet.KillCoordinator();
+  Program interrupted(fleet.CliCommand({"health", "--wait", "60"}), fleet.File("interrupted.txt"));
+  ASSERT_TRUE(WaitUntil("the first answer", [&] { return !interrupted.Log().empty(); }));
+  EXPECT_EQ(interrupted.Stop(), 130) << interrupted.Log();
+}
+
 TEST(Services, ReflectionListsTheServices) {
   Deployment fleet(0);
   ASSERT_TRUE(fleet.StartCoordinator());
