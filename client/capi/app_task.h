@@ -1,0 +1,95 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "client/capi/app_data.h"
+#include "client/capi/handles.h"
+#include "client/sdk/trainer.h"
+#include "common/base/file.h"
+#include "common/base/mutex.h"
+
+namespace fedwatt {
+
+// One piece of work as the app's trainer sees it: what is behind a fedwatt_task. Owns everything
+// that the trainer may touch, so that a trainer which never comes back holds memory and nothing
+// else.
+//
+// The trainer's thread calls everything but Cancel, Detach and activity, which any thread may.
+class AppTask {
+ public:
+  // Maps the model and lays out what training will write. INVALID_ARGUMENT: the model is not of
+  // the bundle's size, or the plan does not fit it.
+  static absl::StatusOr<std::shared_ptr<AppTask>> Make(
+      const TrainRequest& request, std::shared_ptr<AppData> data, const Clock* clock,
+      std::function<void(const TrainProgress&)> progress);
+
+  const TrainRequest& request() const { return request_; }
+  Activity& activity() { return activity_; }
+  const Activity& activity() const { return activity_; }
+
+  // ---- what fedwatt_task_* do
+
+  fedwatt_plan MakePlan() const;
+  size_t parameter_count() const { return manifest().tensors().size(); }
+  absl::StatusOr<fedwatt_parameter> Parameter(size_t index);
+  absl::StatusOr<ByteSpan> ArtifactOf(const std::string& format) const;
+  absl::Status Rewind();
+  // Cut to plan.max_examples of an evaluation.
+  absl::StatusOr<fedwatt_batch> Next(uint64_t max_examples);
+  void Progress(const TrainProgress& progress);
+  absl::Status Metric(const std::string& name, double value);
+  bool cancelled() const { return cancelled_; }
+
+  // ---- what the waiting side does
+
+  void Cancel() { cancelled_ = true; }
+  // Nobody waits any more: progress goes nowhere from now on.
+  void Detach();
+  const std::map<std::string, double>& metrics() const { return metrics_; }
+  // The delta, then the buffers, as the request wants them; and the client's own buffers. The
+  // number of bytes.
+  absl::StatusOr<uint64_t> WriteOutput() const;
+
+ private:
+  AppTask(const TrainRequest& request, std::shared_ptr<AppData> data, const Clock* clock,
+          std::function<void(const TrainProgress&)> progress);
+
+  const Manifest& manifest() const { return request_.bundle->header().manifest; }
+  bool training() const { return request_.kind == AssignmentKind::kTrain; }
+  bool keeps_buffers() const;
+  absl::Status Load();
+  absl::Status LayOut();
+
+  const TrainRequest request_;
+  const std::shared_ptr<AppData> data_;
+  Activity activity_;
+  ExampleShape expected_;
+  uint64_t seed_ = 0;
+
+  MappedFile model_;
+  std::vector<const uint8_t*> values_;  // by tensor
+  std::vector<void*> outputs_;          // by tensor; null: not sent
+  std::vector<float> delta_;
+  std::vector<uint8_t> buffers_;
+  bool rewound_ = false;
+  uint64_t examples_left_ = UINT64_MAX;
+  std::map<std::string, double> metrics_;
+
+  std::atomic<bool> cancelled_{false};
+  Mutex mutex_;
+  std::function<void(const TrainProgress&)> progress_ ABSL_GUARDED_BY(mutex_);
+};
+
+// The tasks that are live in this process.
+Handles<AppTask>& LiveTasks();
+
+}  // namespace fedwatt

@@ -1,0 +1,70 @@
+// Apps that were built against the installed SDK take part in a real job, over mutual TLS.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_cat.h"
+#include "tests/client/capi/installed_sdk.h"
+
+namespace fedwatt::e2e {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::FloatNear;
+using ::testing::HasSubstr;
+
+constexpr float kTolerance = 0.05F;
+
+// Two apps, started by `argv` with their names behind it, finish the job of two.
+void RunJob(Deployment& fleet, const std::vector<std::string>& argv,
+            const std::vector<std::string>& env = {}) {
+  WriteLinearBundle(fleet);
+  ASSERT_TRUE(fleet.StartCoordinator());
+  std::vector<Program> apps;
+  for (int i = 0; i < 2; ++i) {
+    const std::string name = absl::StrCat("client-", i);
+    std::vector<std::string> command = argv;
+    command.insert(command.end(),
+                   {fleet.address(), fleet.certs(), name, fleet.File("state-" + name), "6"});
+    apps.emplace_back(command, fleet.File(name + ".log"), env);
+  }
+  const std::string job = SubmitLinear(fleet, {.rounds = 6, .goal = 2});
+  const auto ended = fleet.WaitForEnd(job, 120'000);
+  ASSERT_TRUE(ended) << apps[0].Log() << apps[1].Log();
+  EXPECT_EQ(fleet.Job(job).state(), v1::JOB_STATE_COMPLETED);
+  for (Program& app : apps) EXPECT_EQ(app.WaitForExit(30'000), 0) << app.Log();
+  const auto near = [](float value) { return FloatNear(value, kTolerance); };
+  EXPECT_THAT(ExportLinear(fleet, job),
+              ElementsAre(near(1), near(-2), near(3), near(-4), near(0.5)))
+      << "the model learnt what the apps' data say";
+}
+
+TEST(SdkRound, OfAnAppInC) {
+  Deployment fleet(2);
+  InstalledSdk sdk(fleet);
+  ASSERT_TRUE(sdk.ok());
+  const std::string program = sdk.Build("sdk_c", "linear");
+  ASSERT_NE(program, "");
+  RunJob(fleet, {program});
+}
+
+TEST(SdkRound, OfAnAppInCpp) {
+  Deployment fleet(2);
+  InstalledSdk sdk(fleet);
+  ASSERT_TRUE(sdk.ok());
+  const std::string program = sdk.Build("sdk_cpp", "linear");
+  ASSERT_NE(program, "");
+  RunJob(fleet, {program});
+}
+
+TEST(SdkRound, OfATrainerWrittenInPython) {
+  if (InstalledSdk::sanitized()) GTEST_SKIP() << "Python itself is not built with sanitizers";
+  Deployment fleet(2);
+  InstalledSdk sdk(fleet);
+  ASSERT_TRUE(sdk.ok());
+  RunJob(fleet, {"/usr/bin/python3", FEDWATT_SOURCE_DIR "/examples/sdk_python/linear.py"},
+         {"FEDWATT_LIBRARY=" + sdk.library()});
+}
+
+}  // namespace
+}  // namespace fedwatt::e2e
