@@ -10,7 +10,8 @@
 #     test spawns.
 #   fedwatt_add_subdirectories(dir ...)
 #     Adds the given folders and every folder below them that has a CMakeLists.txt, so that a new
-#     folder needs no edit elsewhere.
+#     folder needs no edit elsewhere. Projects of their own (cmake_minimum_required) are left out:
+#     examples are built against what is installed.
 #
 # A dependency is another library by its short name (base), or any target (absl::status). Include
 # paths start at the source root: #include "common/base/clock.h".
@@ -105,7 +106,8 @@ function(fedwatt_add_subdirectories)
     foreach(list_file IN LISTS lists)
       cmake_path(GET list_file PARENT_PATH dir)
       get_property(added GLOBAL PROPERTY FEDWATT_DIRECTORIES)
-      if(NOT dir IN_LIST added)
+      file(STRINGS "${list_file}" own_project REGEX "^cmake_minimum_required")
+      if(NOT own_project AND NOT dir IN_LIST added)
         set_property(GLOBAL APPEND PROPERTY FEDWATT_DIRECTORIES "${dir}")
         add_subdirectory("${dir}")
       endif()
