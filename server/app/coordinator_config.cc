@@ -40,10 +40,11 @@ void AddPlaceFlags(CLI::App& app, CoordinatorConfig* config) {
 
 void AddLimitFlags(CLI::App& app, CoordinatorConfig* config) {
   app.add_option("--inflight-bytes", config->inflight_bytes,
-                 "Memory for uploads in flight; beyond it streams wait and small updates go "
-                 "to files")
+                 "Memory for transfers: half of it for what gRPC buffers, a quarter for chunks "
+                 "of uploads, beyond which streams wait, a quarter for small updates, beyond "
+                 "which they go to files")
       ->transform(CLI::AsSizeValue(false))
-      ->default_str("64MiB");
+      ->default_str("128MiB");
   app.add_option("--spool-bytes", config->spool_bytes,
                  "Disk for uploads in flight (default: nine tenths of what is free)")
       ->transform(CLI::AsSizeValue(false));

@@ -16,7 +16,7 @@ struct CoordinatorConfig {
   std::string tls_dir;  // ca.pem, coordinator.pem, coordinator.key; revoked.txt if there is one
   std::string tls_name = "coordinator";
   bool insecure = false;
-  uint64_t inflight_bytes = uint64_t{64} << 20;
+  uint64_t inflight_bytes = uint64_t{128} << 20;
   uint64_t spool_bytes = 0;  // 0: nine tenths of what the disk has free
   double upload_wait_s = 30;
   double long_poll_s = 25;

@@ -85,9 +85,7 @@ std::vector<std::string> CodecNames() {
 class Daemon {
  public:
   Daemon(CoordinatorConfig config, const Plugins& plugins)
-      : config_(std::move(config)),
-        plugins_(plugins),
-        budget_(config_.inflight_bytes - HeldUpdateBytes()) {}
+      : config_(std::move(config)), plugins_(plugins), budget_(ChunkBytes()) {}
 
   ~Daemon() { Stop(); }
 
@@ -136,9 +134,12 @@ class Daemon {
     return {};
   }
 
-  // Of the memory for uploads in flight: one half for chunks of streams, one for small updates that
-  // came whole, so that neither can starve the other.
-  uint64_t HeldUpdateBytes() const { return config_.inflight_bytes / 2; }
+  // The memory for transfers: apart, so that none can starve another.
+  uint64_t TransportBytes() const { return config_.inflight_bytes / 2; }
+  uint64_t HeldUpdateBytes() const { return config_.inflight_bytes / 4; }
+  uint64_t ChunkBytes() const {
+    return config_.inflight_bytes - TransportBytes() - HeldUpdateBytes();
+  }
 
   StartError OpenData() {
     const std::string& dir = config_.data_dir;
@@ -220,7 +221,8 @@ class Daemon {
                                                     .plugins = plugins_});
     if (!coordinator.ok()) return {coordinator.status(), StoreCode(coordinator.status())};
     coordinator_ = *std::move(coordinator);
-    auto server = GrpcServer::Start({.listen = listen_, .tls = tls_}, Calls());
+    auto server = GrpcServer::Start(
+        {.listen = listen_, .tls = tls_, .buffer_bytes = TransportBytes()}, Calls());
     if (!server.ok()) return {server.status(), kCannotListen};
     server_ = *std::move(server);
     Prune();

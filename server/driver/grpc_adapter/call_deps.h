@@ -17,6 +17,7 @@
 #include "common/transport/grpc_status.h"
 #include "common/transport/peer_info.h"
 #include "server/driver/coordinator.h"
+#include "server/driver/grpc_adapter/transport_memory.h"
 #include "server/driver/grpc_adapter/upload_budget.h"
 
 namespace fedwatt {
@@ -27,6 +28,7 @@ struct CallDeps {
   Authenticator* authenticator = nullptr;
   Executor* executor = nullptr;  // for what may block: files, the store
   UploadBudget* budget = nullptr;
+  TransportMemory* memory = nullptr;  // the server sets it
   const Clock* clock = nullptr;
   int64_t upload_wait_ms = 0;  // for room in the budget, then RESOURCE_EXHAUSTED
   int64_t stream_idle_ms = 0;  // a stream that sends nothing so long is ended

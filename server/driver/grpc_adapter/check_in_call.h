@@ -27,12 +27,13 @@ class CheckInCall final : public grpc::ServerUnaryReactor {
  private:
   CheckInCall(const CallDeps& deps, grpc::CallbackServerContext* context,
               v1::CheckInResponse* response)
-      : deps_(deps), context_(context), response_(response) {}
+      : deps_(deps), memory_(deps.memory), context_(context), response_(response) {}
 
   void Begin(const v1::CheckInRequest& request);
   void Answer(absl::StatusOr<CheckInResponse> answer);
 
   const CallDeps& deps_;
+  const TransportMemory::Call memory_;
   grpc::CallbackServerContext* const context_;
   v1::CheckInResponse* const response_;
 

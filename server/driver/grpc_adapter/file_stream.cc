@@ -26,7 +26,7 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* FileStream::Start(const CallDeps& de
                                                               RoleCheck allowed,
                                                               const std::string& what,
                                                               OpenSource open) {
-  auto* const stream = new FileStream(context);
+  auto* const stream = new FileStream(deps, context);
   const absl::StatusOr<Principal> who = Admit(deps, *context, allowed, what);
   if (!who.ok()) {
     stream->Begin(who.status());

@@ -38,11 +38,13 @@ class FileStream final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
   void OnDone() override { delete this; }
 
  private:
-  explicit FileStream(grpc::CallbackServerContext* context) : context_(context) {}
+  FileStream(const CallDeps& deps, grpc::CallbackServerContext* context)
+      : memory_(deps.memory), context_(context) {}
 
   void Begin(absl::StatusOr<Source> source);
   void WriteNext();
 
+  const TransportMemory::Call memory_;
   grpc::CallbackServerContext* const context_;
   std::shared_ptr<const MappedFile> file_;
   uint64_t offset_ = 0;

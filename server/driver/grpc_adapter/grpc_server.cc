@@ -66,10 +66,18 @@ absl::Status TryBind(const Endpoint& listen) {
   return status;
 }
 
+CallDeps WithMemory(CallDeps deps, TransportMemory* memory) {
+  deps.memory = memory;
+  return deps;
+}
+
 }  // namespace
 
-GrpcServer::GrpcServer(CallDeps deps)
-    : deps_(std::move(deps)), client_service_(&deps_), admin_service_(&deps_) {}
+GrpcServer::GrpcServer(const GrpcServerOptions& options, CallDeps deps)
+    : memory_(options.buffer_bytes),
+      deps_(WithMemory(std::move(deps), &memory_)),
+      client_service_(&deps_),
+      admin_service_(&deps_) {}
 
 absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const GrpcServerOptions& options,
                                                               CallDeps deps) {
@@ -81,9 +89,10 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const GrpcServerOp
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
 
-  std::unique_ptr<GrpcServer> server(new GrpcServer(std::move(deps)));
+  std::unique_ptr<GrpcServer> server(new GrpcServer(options, std::move(deps)));
   grpc::ServerBuilder builder;
   ApplyServerArguments(builder);
+  server->memory_.Bound(builder);
   builder.AddListeningPort(options.listen.ToString(),
                            options.tls.has_value() ? MakeServerCredentials(*options.tls)
                                                    : grpc::InsecureServerCredentials(),

@@ -21,12 +21,14 @@
 #include "server/driver/grpc_adapter/admin_service.h"
 #include "server/driver/grpc_adapter/call_deps.h"
 #include "server/driver/grpc_adapter/client_service.h"
+#include "server/driver/grpc_adapter/transport_memory.h"
 
 namespace fedwatt {
 
 struct GrpcServerOptions {
-  Endpoint listen;              // port 0: any
-  std::optional<TlsFiles> tls;  // none: insecure, loopback only
+  Endpoint listen;                             // port 0: any
+  std::optional<TlsFiles> tls;                 // none: insecure, loopback only
+  uint64_t buffer_bytes = uint64_t{64} << 20;  // of gRPC's own buffers (transport_memory.h)
 };
 
 // Thread-safe.
@@ -38,6 +40,7 @@ class GrpcServer {
                                                            CallDeps deps);
   ~GrpcServer();
 
+  const TransportMemory& memory() const { return memory_; }
   uint16_t port() const { return static_cast<uint16_t>(port_); }
 
   // Refuses new calls at once, lets running ones go on for `grace_ms`, then cancels them. Returns
@@ -45,8 +48,9 @@ class GrpcServer {
   void Shutdown(int64_t grace_ms);
 
  private:
-  explicit GrpcServer(CallDeps deps);
+  GrpcServer(const GrpcServerOptions& options, CallDeps deps);
 
+  TransportMemory memory_;
   const CallDeps deps_;
   ClientService client_service_;
   AdminService admin_service_;

@@ -41,7 +41,7 @@ class ReadStream : public grpc::ServerReadReactor<Request>,
 
  protected:
   ReadStream(const CallDeps& deps, grpc::CallbackServerContext* context)
-      : deps_(deps), context_(context) {}
+      : deps_(deps), context_(context), memory_(deps.memory) {}
 
   // Keeps the stream alive until gRPC is done with it, and starts to watch for a silent peer.
   void Begin() {
@@ -93,6 +93,7 @@ class ReadStream : public grpc::ServerReadReactor<Request>,
     });
   }
 
+  const TransportMemory::Call memory_;
   std::atomic<State> state_{State::kHandling};
   std::atomic<uint64_t> reads_{0};
   std::shared_ptr<ReadStream> self_;  // from Begin to OnDone

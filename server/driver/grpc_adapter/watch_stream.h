@@ -30,7 +30,7 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::JobEvent>,
 
  private:
   WatchStream(const CallDeps& deps, grpc::CallbackServerContext* context)
-      : deps_(deps), context_(context) {}
+      : deps_(deps), memory_(deps.memory), context_(context) {}
 
   void Begin(const std::string& job, uint64_t after_sequence);
   void Add(const JobUpdate& update, bool last);
@@ -39,6 +39,7 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::JobEvent>,
   void Pump();
 
   const CallDeps& deps_;
+  const TransportMemory::Call memory_;
   grpc::CallbackServerContext* const context_;
   v1::JobEvent current_;               // being written
   std::shared_ptr<WatchStream> self_;  // until OnDone

@@ -27,6 +27,7 @@ struct TestServerOptions {
   std::string revocations;
   const Clock* clock = nullptr;  // of the authenticator; null: the system's
   uint64_t inflight_bytes = 64 << 20;
+  uint64_t buffer_bytes = 64 << 20;
   int64_t upload_wait_ms = 20'000;
   int64_t stream_idle_ms = 20'000;
 };
@@ -54,7 +55,11 @@ class TestServer {
     deps.data_dir = dir_.path();
     deps.version = "1.2.3";
     deps.selectors = {"uniform"};
-    server_ = GrpcServer::Start({.listen = {"127.0.0.1", 0}, .tls = options.tls}, deps).value();
+    server_ =
+        GrpcServer::Start(
+            {.listen = {"127.0.0.1", 0}, .tls = options.tls, .buffer_bytes = options.buffer_bytes},
+            deps)
+            .value();
   }
 
   ~TestServer() {
