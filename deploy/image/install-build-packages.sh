@@ -5,5 +5,5 @@ set -eu
 cd "$(dirname "$0")/../.."
 apt-get update -q
 sed -e 's/#.*//' deploy/packages.txt |
-  grep -vE '^[[:space:]]*$|^(clang|libclang|python3|dataset-|ccache|git$)' |
+  grep -vE '^[[:space:]]*$|^(clang|libclang|python3-|dataset-|ccache|git$)' |
   DEBIAN_FRONTEND=noninteractive xargs apt-get install -y -q --no-install-recommends
