@@ -27,6 +27,8 @@ constexpr std::string_view kMagic = "FWJOURN2";
 constexpr std::string_view kOldMagic = "FWJOURN1";
 constexpr char kOldJournal[] = "journal";
 constexpr size_t kHashBytes = 32;
+constexpr uint64_t kModelInline = 1;
+constexpr uint64_t kTraining = 2;
 constexpr size_t kNameDigits = 24;
 constexpr char kJournalEnding[] = ".journal";
 constexpr char kTemporary[] = ".new";
@@ -74,7 +76,9 @@ struct Reader {
 absl::Status ReadBody(std::string_view body, bool is_old, AssignmentRecord* record) {
   Reader reader{body};
   const uint64_t stage = reader.U64();
-  record->model_inline = reader.U64() != 0;
+  const uint64_t flags = reader.U64();
+  record->model_inline = (flags & kModelInline) != 0;
+  record->training = (flags & kTraining) != 0;
   if (is_old) (void)reader.U64();  // whether the bundle came inline
   record->received_ms = static_cast<int64_t>(reader.U64());
   record->delta_bytes = reader.U64();
@@ -152,7 +156,7 @@ const char* WorkStageName(WorkStage stage) {
 std::string EncodeEntry(const AssignmentRecord& record, bool with_assignment) {
   std::string body;
   PutU64(static_cast<uint64_t>(record.stage), &body);
-  PutU64(record.model_inline ? 1 : 0, &body);
+  PutU64((record.model_inline ? kModelInline : 0) | (record.training ? kTraining : 0), &body);
   PutU64(static_cast<uint64_t>(record.received_ms), &body);
   PutU64(record.delta_bytes, &body);
   for (const uint64_t bytes : record.part_bytes) PutU64(bytes, &body);

@@ -41,6 +41,9 @@ struct AssignmentRecord {
   WorkStage stage = WorkStage::kAssigned;
   Assignment assignment;  // without inline data: they are in files
   bool model_inline = false;
+  // Its training, or evaluation, began and has not ended: if a start finds this, the process died
+  // of it (plan_quarantine.h).
+  bool training = false;
   int64_t received_ms = 0;  // wall clock
   uint64_t delta_bytes = 0;
   // Of the unfinished download of bundle and model: bytes that `report` counts, or that were there

@@ -6,6 +6,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "client/sdk/session_core.h"
+#include "client/sdk/state_format.h"
 #include "client/sdk/version.h"
 #include "common/base/bounds.h"
 #include "common/base/status_macros.h"
@@ -20,6 +21,7 @@ namespace {
 constexpr int64_t kHeldOpenUs = 1'000'000;
 constexpr int64_t kIdleMs = 1000;
 constexpr int kMaxForwards = 3;
+constexpr int64_t kMsPerDay = 24 * 3600 * 1000;
 constexpr size_t kMaxCounterBytes = 32;
 
 // A number greater than every earlier one of this folder, also if the clock went back.
@@ -97,6 +99,7 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Open(SessionOptions options, S
   }
   if (options.cache_dir.empty()) options.cache_dir = absl::StrCat(options.state_dir, "/cache");
   AssignmentStore store(absl::StrCat(options.state_dir, "/assignments"), options.sync);
+  FW_RETURN_IF_ERROR(CheckStateFormat(options.state_dir, store));
   FW_RETURN_IF_ERROR(store.Create());
   FW_ASSIGN_OR_RETURN(BlobCache cache,
                       BlobCache::Open(options.cache_dir, absl::StrCat(options.state_dir, "/part"),
@@ -147,7 +150,9 @@ SessionCore::SessionCore(SessionOptions options, SessionDeps deps, FileLock lock
                                         .seed = session_number}),
       meter_(deps_.meter, deps_.clock),
       costs_(CostLog::Load(absl::StrCat(options_.state_dir, "/costs"))),
-      models_(HeldModels::Load(absl::StrCat(options_.state_dir, "/models"))) {}
+      models_(HeldModels::Load(absl::StrCat(options_.state_dir, "/models"))),
+      quarantine_(PlanQuarantine::Load(absl::StrCat(options_.state_dir, "/deaths"),
+                                       deps_.clock->NowMs())) {}
 
 absl::Status SessionCore::Load() {
   FW_ASSIGN_OR_RETURN(std::vector<AssignmentRecord> records, store_.LoadAll(&problems_));
@@ -155,8 +160,42 @@ absl::Status SessionCore::Load() {
     const std::string id = record.assignment.id;
     held_[id].record = std::move(record);
   }
+  CountDeaths();
   consult_ = NextUnfinished() != nullptr;
   return absl::OkStatus();
+}
+
+std::string SessionCore::PlanKeyOf(const Assignment& assignment) const {
+  return PlanQuarantine::KeyOf(assignment, {.trainer = deps_.trainer->name(),
+                                            .sdk_version = kSdkVersion,
+                                            .app_version = options_.app_version});
+}
+
+void SessionCore::CountDeaths() {
+  for (auto& [id, held] : held_) {
+    if (!std::exchange(held.record.training, false)) continue;
+    const std::string key = PlanKeyOf(held.record.assignment);
+    const uint32_t deaths = quarantine_.AddDeath(key, deps_.clock->NowMs());
+    problems_.push_back(absl::StrCat("this process died while it worked on ", id, ": death ",
+                                     deaths, " of its plan; at ", PlanQuarantine::kMaxDeaths,
+                                     " it is not tried again"));
+    // The count first: a plan that kills at once must not be forgotten for want of disk space.
+    absl::Status written = store_.WritePath(quarantine_.path(), quarantine_.Content());
+    if (written.ok()) written = store_.PutProgress(held.record);
+    if (!written.ok()) {
+      problems_.push_back(absl::StrCat("cannot write that down: ", StatusText(written)));
+    }
+  }
+}
+
+absl::Status SessionCore::CheckQuarantine(const Assignment& assignment) const {
+  const uint32_t deaths = quarantine_.Deaths(PlanKeyOf(assignment));
+  if (deaths < PlanQuarantine::kMaxDeaths) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      "quarantined: the process of this device died ", deaths,
+      " times while it worked on this "
+      "plan; it is not tried again before ",
+      PlanQuarantine::kForgetMs / kMsPerDay, " days have passed or the app is updated"));
 }
 
 void SessionCore::Start() {
@@ -220,6 +259,8 @@ void SessionCore::Proceed(Held* held) {
                                                 .trainer = deps_.trainer->name(),
                                                 .datasets = &options_.datasets});
   if (!fits.ok()) return FailAndGoOn(held, ReportStatus::kFailed, StatusText(fits));
+  const absl::Status quarantine = CheckQuarantine(held->record.assignment);
+  if (!quarantine.ok()) return FailAndGoOn(held, ReportStatus::kFailed, StatusText(quarantine));
   const absl::Status codec = CheckCodec(held->record.assignment);
   if (!codec.ok()) return FailAndGoOn(held, ReportStatus::kFailed, StatusText(codec));
   Fetch(held);

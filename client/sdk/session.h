@@ -41,6 +41,10 @@
 // plans that are invalid or too new, and results that are not finite or beyond the job's bound are
 // reported as FAILED with the reason. Work whose deadline passed is reported as CANCELLED.
 //
+// What kills. That a training begins is durable before it does. A plan during which the process
+// died twice, without a training of it that ended in between, is reported as FAILED from then on
+// and not tried again (plan_quarantine.h).
+//
 // Patience. A coordinator that is away is tried for ever, with jittered exponential back-off;
 // waits that it asks for are kept (and spread by up to a tenth). Refused credentials are tried
 // every `denied_backoff_ms`. Other errors of one assignment are tried five times, then the

@@ -21,6 +21,7 @@
 #include "client/sdk/file_stamp.h"
 #include "client/sdk/held_models.h"
 #include "client/sdk/model_assembly.h"
+#include "client/sdk/plan_quarantine.h"
 #include "client/sdk/session.h"
 #include "common/base/file.h"
 #include "common/bundle/bundle.h"
@@ -134,6 +135,11 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   }
 
   // session.cc
+  // Counts the trainings of which earlier processes died.
+  void CountDeaths();
+  // OK, or why this plan is not tried again.
+  absl::Status CheckQuarantine(const Assignment& assignment) const;
+  std::string PlanKeyOf(const Assignment& assignment) const;
   void Next();
   void Proceed(Held* held);
   void CheckIn(int64_t max_wait_ms);
@@ -219,6 +225,8 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   absl::Status CheckCodec(const Assignment& assignment) const;
   void Train(Held* held);
   void OnTrained(Worked worked);
+  // Its training came to an end, whichever.
+  void Survived(const Assignment& assignment);
   void Encode(Held* held);
   void OnEncoded(Worked worked);
   void Fail(Held* held, ReportStatus status, const std::string& error);
@@ -249,6 +257,7 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   UploadEnergyEstimate upload_estimate_;
   CostLog costs_;
   HeldModels models_;
+  PlanQuarantine quarantine_;
   int64_t transfer_us_ = 0;  // when the one under way began
 
   std::map<std::string, Held> held_;

@@ -146,6 +146,14 @@ absl::Status SessionCore::CheckCodec(const Assignment& assignment) const {
 
 void SessionCore::Train(Held* held) {
   const Assignment& assignment = held->record.assignment;
+  // Durable before anything of a stranger's runs: see plan_quarantine.h.
+  held->record.training = true;
+  const absl::Status noted = store_.PutProgress(held->record);
+  if (!noted.ok()) {
+    held->record.training = false;
+    return FailAndGoOn(held, ReportStatus::kFailed,
+                       absl::StrCat("cannot note that the work begins: ", StatusText(noted)));
+  }
   EmitFor(SessionEventKind::kTraining, *held, held->bundle->header().name);
   TrainRequest request;
   request.assignment_id = assignment.id;
@@ -175,6 +183,7 @@ void SessionCore::Train(Held* held) {
         PhaseMeter window(meter, clock);
         window.Begin(train ? Phase::kTrain : Phase::kEvaluate);
         absl::StatusOr<TrainResult> result = trainer->Run(request, *cancel, progress);
+        record.training = false;
         const EnergySample sample = window.End(0);
         const int64_t duration_us = clock->MonotonicUs() - begin_us;
         AddEnergySample(sample, &record.report.energy);
@@ -205,6 +214,7 @@ void SessionCore::OnTrained(Worked worked) {
   if (held == nullptr) return Next();
   held->record = std::move(worked.record);
   if (!worked.journal.ok()) Save(*held);
+  Survived(held->record.assignment);
   if (worked.status.ok()) {
     cancel_reason_.clear();
     if (held->record.assignment.kind == AssignmentKind::kTrain) {
@@ -219,6 +229,12 @@ void SessionCore::OnTrained(Worked worked) {
   if (absl::IsCancelled(worked.status) && (stopping_ || !cancel_reason_.empty())) return Next();
   if (stopping_) return Next();
   FailAndGoOn(held, ReportStatus::kFailed, StatusText(worked.status));
+}
+
+void SessionCore::Survived(const Assignment& assignment) {
+  if (!quarantine_.Forgive(PlanKeyOf(assignment))) return;
+  const absl::Status written = store_.WritePath(quarantine_.path(), quarantine_.Content());
+  if (!written.ok()) EmitProblem(absl::StrCat("cannot forget deaths: ", StatusText(written)));
 }
 
 void SessionCore::Encode(Held* held) {

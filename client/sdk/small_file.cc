@@ -13,10 +13,14 @@ constexpr size_t kHashDigits = 64;
 
 }  // namespace
 
+std::string SmallFileContent(const std::string& text) {
+  return absl::StrCat(Sha256Hex(AsBytes(text)), "\n", text);
+}
+
 absl::Status WriteSmallFile(const std::string& path, const std::string& text) {
   const std::string temporary = absl::StrCat(path, ".new");
   FW_ASSIGN_OR_RETURN(FileWriter file, FileWriter::Create(temporary, 0600));
-  FW_RETURN_IF_ERROR(file.Append(AsBytes(absl::StrCat(Sha256Hex(AsBytes(text)), "\n", text))));
+  FW_RETURN_IF_ERROR(file.Append(AsBytes(SmallFileContent(text))));
   FW_RETURN_IF_ERROR(file.Close());
   return RenameFile(temporary, path);
 }

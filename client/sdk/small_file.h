@@ -14,6 +14,9 @@ namespace fedwatt {
 // content or the new; after a loss of power also neither, which ReadSmallFile finds out.
 absl::Status WriteSmallFile(const std::string& path, const std::string& text);
 
+// What WriteSmallFile writes, for who wants it durable.
+std::string SmallFileContent(const std::string& text);
+
 // The text. NOT_FOUND: no such file. DATA_LOSS: damaged. RESOURCE_EXHAUSTED: not a small file.
 absl::StatusOr<std::string> ReadSmallFile(const std::string& path);
 
