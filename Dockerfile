@@ -45,7 +45,6 @@ LABEL org.opencontainers.image.title="fedwatt-coordinator" \
 ENV FEDWATT_LISTEN=0.0.0.0:7443 FEDWATT_DATA_DIR=/var/lib/fedwatt
 USER fedwatt
 EXPOSE 7443
-VOLUME ["/var/lib/fedwatt"]
 # With its own certificate: the operator's key has no business here.
 HEALTHCHECK --interval=5s --timeout=10s --start-period=30s --retries=3 \
   CMD ["sh", "-c", "exec fedwatt health --server localhost:${FEDWATT_LISTEN##*:} --as coordinator"]
@@ -66,7 +65,6 @@ LABEL org.opencontainers.image.title="fedwatt-client" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}"
 USER fedwatt
-VOLUME ["/var/lib/fedwatt"]
 # Whether this device reaches its coordinator, with its own certificate (FEDWATT_IDENTITY, NAME of
 # NAME.pem).
 HEALTHCHECK --interval=15s --timeout=10s --start-period=30s --retries=4 \

@@ -45,6 +45,9 @@ def check():
     compose_command()
     if docker_answers():
         return
+    if 'DOCKER_HOST' in os.environ:
+        raise NoEngine(f"nothing answers at DOCKER_HOST={os.environ['DOCKER_HOST']}; start it, or "
+                       'unset the variable')
     if os.geteuid() != 0:
         raise NoEngine('no Docker engine answers, and starting one takes root; start Docker, join '
                        'its group, name it in DOCKER_HOST, or run this as root')
@@ -59,6 +62,7 @@ class Engine:
 
     def __init__(self, folder):
         self.data = pathlib.Path(folder).resolve() / 'engine'
+        self.pid_file = pathlib.Path(folder).resolve() / 'engine.pid'
         self.log = pathlib.Path(folder).resolve() / 'logs/dockerd.log'
         self.daemon = None
         self.run_dir = None
@@ -71,22 +75,37 @@ class Engine:
         check()
         if docker_answers():
             return
+        self._end_previous()
         # Sockets' paths are limited to 108 bytes: not below the build folder.
         self.run_dir = pathlib.Path(tempfile.mkdtemp(prefix='fedwatt-engine-'))
         self.data.mkdir(parents=True, exist_ok=True)
         self.log.parent.mkdir(parents=True, exist_ok=True)
         host = f'unix://{self.run_dir}/docker.sock'
-        # In a session of its own: Ctrl-C is for us, who still need it to tidy up. Without the default
-        # bridge, which may be another engine's.
+        # In a session of its own: Ctrl-C is for us, who still need it to tidy up. Without a default
+        # bridge: compose has networks of its own, and images are built on the host's.
         with self.log.open('w', encoding='utf-8') as log:
             self.daemon = subprocess.Popen(
                 ['dockerd', '--data-root', str(self.data), '--exec-root', f'{self.run_dir}/exec',
-                 '--pidfile', f'{self.run_dir}/docker.pid', '--host', host, '--bridge', 'none'],
+                 '--pidfile', str(self.pid_file), '--host', host, '--bridge', 'none'],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         self._wait_until_it_listens()
         os.environ['DOCKER_HOST'] = host
         if not docker_answers():
             raise NoEngine(f'dockerd started and does not answer; its log is {self.log}')
+
+    def _end_previous(self):
+        """Ends the engine of a run that was told to keep it, or that could not end it any more."""
+        try:
+            pid = int(self.pid_file.read_text(encoding='utf-8'))
+            command = pathlib.Path(f'/proc/{pid}/cmdline').read_text(encoding='utf-8').split('\0')
+        except (OSError, ValueError):
+            return
+        if str(self.data) not in command:
+            return  # another process has this number by now
+        os.kill(pid, signal.SIGTERM)
+        subprocess.run(['tail', '--follow', f'--pid={pid}', '/dev/null'], check=True,
+                       timeout=STOP_LIMIT_S)
+        remove_run_dir(pathlib.Path(command[command.index('--exec-root') + 1]).parent)
 
     def _wait_until_it_listens(self):
         # Ends with the daemon.
@@ -132,15 +151,19 @@ class Engine:
             self.daemon.kill()
             self.daemon.wait()
         os.environ.pop('DOCKER_HOST', None)
-        # dockerd leaves the mount of its network namespace behind.
-        for mount in (self.run_dir / 'exec/netns').glob('*'):
-            subprocess.run(['umount', str(mount)], stderr=subprocess.DEVNULL, check=False)
-        shutil.rmtree(self.run_dir, ignore_errors=True)
+        remove_run_dir(self.run_dir)
         self.daemon = None
 
     def remove_data(self):
         """After stop(): images and their cache."""
         shutil.rmtree(self.data, ignore_errors=True)
+
+
+def remove_run_dir(folder):
+    # dockerd leaves the mount of its network namespace behind.
+    for mount in (folder / 'exec/netns').glob('*'):
+        subprocess.run(['umount', str(mount)], stderr=subprocess.DEVNULL, check=False)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def slim_options():
