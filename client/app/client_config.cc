@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "client/app/exit_codes.h"
 #include "common/base/suggest.h"
 #include "common/base/version.h"
@@ -133,6 +134,22 @@ void AddLinkFlags(CLI::App& app, ClientConfig* config) {
       ->check(CLI::Range(0.0, 1e6));
 }
 
+void AddVirtualFlags(CLI::App& app, ClientConfig* config) {
+  app.add_option(
+         "--virtual", config->virtual_clients,
+         "So many clients in this process, for load tests: NAME-0, NAME-1, ... of --as NAME "
+         "(`fedwatt certs issue --id NAME --count K`), each with a certificate, a connection "
+         "and a folder below --state-dir of its own; {i} in --dataset and --label is its "
+         "number")
+      ->check(CLI::Range(1, 100'000));
+  app.add_option("--virtual-first", config->virtual_first, "Number of the first")
+      ->check(CLI::Range(0, 10'000'000))
+      ->capture_default_str();
+  app.add_option("--virtual-workers", config->virtual_workers,
+                 "How many of them train at once (default: one for each processor)")
+      ->check(CLI::Range(1, 1024));
+}
+
 void AddRunFlags(CLI::App& app, ClientConfig* config) {
   app.add_option("--state-dir", config->state_dir, "Where a restart finds everything")
       ->capture_default_str();
@@ -184,6 +201,15 @@ std::string FindConflict(const ClientConfig& config) {
   if (!config.metered_file.empty() && config.metered != "auto") {
     return "pass only one of --metered and --metered-file";
   }
+  if (config.virtual_clients > 0 && config.meter != "auto" && config.meter != "none" &&
+      config.meter != "simulated") {
+    return absl::StrCat("--meter ", config.meter,
+                        " sees this process, which all --virtual clients share; theirs are none "
+                        "and simulated");
+  }
+  if (config.virtual_clients > 0 && !config.cert.empty()) {
+    return "--virtual needs a certificate for each client: pass --tls-dir and --as";
+  }
   if (config.datasets.empty()) {
     return "--dataset is missing: without data there is no work, for example --dataset "
            "\"digits=idx:/data/digits?split=train\"";
@@ -215,6 +241,21 @@ std::string ErrorText(const CLI::App& app, const CLI::ParseError& error,
 
 }  // namespace
 
+ClientConfig ConfigOfVirtual(const ClientConfig& config, uint32_t number) {
+  const std::string text = absl::StrCat(number);
+  const std::vector<std::pair<std::string, std::string>> mark = {{"{i}", text}};
+  ClientConfig own = config;
+  if (!config.insecure_subject.empty()) {
+    own.insecure_subject = absl::StrCat(config.insecure_subject, "-", number);
+  } else {
+    own.tls_name = absl::StrCat(config.tls_name.empty() ? "client" : config.tls_name, "-", number);
+  }
+  own.state_dir = absl::StrCat(config.state_dir, "/", number);
+  for (std::string& dataset : own.datasets) dataset = absl::StrReplaceAll(dataset, mark);
+  for (auto& [key, value] : own.labels) value = absl::StrReplaceAll(value, mark);
+  return own;
+}
+
 ParsedCommandLine ParseCommandLine(std::vector<std::string> args) {
   ParsedCommandLine parsed;
   ClientConfig& config = parsed.config;
@@ -230,6 +271,7 @@ ParsedCommandLine ParseCommandLine(std::vector<std::string> args) {
   AddMeterFlags(app, &config);
   AddConditionFlags(app, &config);
   AddLinkFlags(app, &config);
+  AddVirtualFlags(app, &config);
   AddRunFlags(app, &config);
   const std::vector<std::string> given = args;
   std::reverse(args.begin(), args.end());  // CLI11 takes the last first

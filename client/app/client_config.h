@@ -62,6 +62,11 @@ struct ClientConfig {
   std::optional<double> joules_per_mb_up;  // per 10^6 bytes
   std::optional<double> joules_per_mb_down;
 
+  // Many clients in this process, for load tests: NAME-0, NAME-1, ... (0: one client, NAME).
+  uint32_t virtual_clients = 0;
+  uint32_t virtual_first = 0;    // number of the first
+  uint32_t virtual_workers = 0;  // that train at once; 0: one for each processor
+
   uint64_t once = 0;            // exit after so many assignments
   double exit_when_idle_s = 0;  // 0: never
   bool check = false;
@@ -74,6 +79,10 @@ struct ParsedCommandLine {
   std::string text;
   ClientConfig config;
 };
+
+// The configuration of virtual client `number`: with its name, its own state folder, and {i} in its
+// datasets and labels replaced by the number.
+ClientConfig ConfigOfVirtual(const ClientConfig& config, uint32_t number);
 
 // `args` without the program's name. Never throws.
 ParsedCommandLine ParseCommandLine(std::vector<std::string> args);

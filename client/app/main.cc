@@ -5,6 +5,7 @@
 #include "client/app/agent.h"
 #include "client/app/client_config.h"
 #include "client/app/exit_codes.h"
+#include "client/app/virtual_clients.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/signals.h"
@@ -25,11 +26,18 @@ int Main(const std::vector<std::string>& args) {
   ConfigureLogging(log);
   RouteGrpcLog();
   const SystemClock clock;
-  if (parsed.config.check) return RunCheck(parsed.config, clock);
+  if (parsed.config.check) {
+    const ClientConfig& config = parsed.config;
+    return RunCheck(
+        config.virtual_clients > 0 ? ConfigOfVirtual(config, config.virtual_first) : config, clock);
+  }
   const auto shutdown = ShutdownSignal::Install();
   if (!shutdown.ok()) {
     LogError("cannot start", {{"why", std::string(shutdown.status().message())}});
     return kError;
+  }
+  if (parsed.config.virtual_clients > 0) {
+    return RunVirtualClients(parsed.config, clock, shutdown->get());
   }
   return RunAgent(parsed.config, clock, shutdown->get());
 }

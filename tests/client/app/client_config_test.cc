@@ -213,5 +213,34 @@ TEST_F(ConfigFileTest, AMissingFileIsAnError) {
   EXPECT_THAT(parsed.text, HasSubstr("/nowhere/client.toml"));
 }
 
+TEST(VirtualClientTest, HasNameNumberAndFolderOfItsOwn) {
+  const ParsedCommandLine parsed =
+      ParseCommandLine({"--tls-dir", "certs", "--as", "phone", "--trusted-key", "owner.pub",
+                        "--virtual", "3", "--virtual-first", "10", "--state-dir", "/s", "--dataset",
+                        "d=idx:/d?client={i}&clients=20", "--label", "rack={i}"});
+  ASSERT_FALSE(parsed.exit_code.has_value()) << parsed.text;
+  EXPECT_EQ(parsed.config.virtual_clients, 3u);
+  const ClientConfig own = ConfigOfVirtual(parsed.config, parsed.config.virtual_first + 2);
+  EXPECT_EQ(own.tls_name, "phone-12");
+  EXPECT_EQ(own.state_dir, "/s/12");
+  EXPECT_THAT(own.datasets, ElementsAre("d=idx:/d?client=12&clients=20"));
+  EXPECT_EQ(own.labels.at("rack"), "12");
+}
+
+TEST(VirtualClientTest, WithoutTlsTheSubjectIsNumbered) {
+  ClientConfig config;
+  config.insecure_subject = "phone";
+  EXPECT_EQ(ConfigOfVirtual(config, 7).insecure_subject, "phone-7");
+  EXPECT_EQ(ConfigOfVirtual(config, 7).tls_name, "");
+}
+
+TEST(VirtualClientTest, NeedsACertificateForEachAndNoMeterOfTheProcess) {
+  ExpectUsageError(With({"--virtual", "2", "--meter", "cpu_time"}), "all --virtual clients share");
+  ExpectUsageError({"--cert", "c", "--key", "k", "--ca", "a", "--trusted-key", "owner.pub",
+                    "--dataset", "d=idx:/d", "--virtual", "2"},
+                   "a certificate for each client");
+  ExpectUsageError(With({"--virtual", "0"}), "--virtual");
+}
+
 }  // namespace
 }  // namespace fedwatt::client
