@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -22,6 +23,8 @@ namespace {
 constexpr int kPieceBytes = 16 * 1024;
 // Small, so that what a sender has sent is what has passed here.
 constexpr int kReceiveBufferBytes = 32 * 1024;
+
+constexpr char kSeam[] = "\n--- another connection ---\n";
 
 sockaddr_in Loopback(uint16_t port) {
   sockaddr_in address{};
@@ -102,6 +105,16 @@ void CutProxy::HoldAfter(Direction direction, uint64_t total) {
   eventfd_write(wake_, 1);
 }
 
+void CutProxy::Capture() {
+  MutexLock lock(&mutex_);
+  capturing_ = true;
+}
+
+std::string CutProxy::captured(Direction direction) const {
+  MutexLock lock(&mutex_);
+  return captured_[direction];
+}
+
 bool CutProxy::holding(Direction direction) const {
   MutexLock lock(&mutex_);
   return bytes_[direction] >= limit_[direction];
@@ -171,6 +184,11 @@ bool CutProxy::PumpOne(Connection& connection, Direction direction) {
   {
     MutexLock lock(&mutex_);
     bytes_[direction] += static_cast<uint64_t>(n);
+    if (capturing_) {
+      const int from = connection.from[direction];
+      if (std::exchange(captured_from_[direction], from) != from) captured_[direction] += kSeam;
+      captured_[direction].append(piece, static_cast<size_t>(n));
+    }
   }
   return WriteAll(connection.from[1 - direction], piece, static_cast<size_t>(n));
 }

@@ -8,6 +8,8 @@
 //   ASSERT_TRUE(WaitUntil("the upload", [&] { return proxy.holding(CutProxy::kUp); }));
 //   proxy.Cut();                                 // all connections end, what passed has arrived
 //   proxy.Release();
+//
+// Where there is no TLS, it can also be asked what passed.
 
 #include <array>
 #include <cstdint>
@@ -34,6 +36,11 @@ class CutProxy {
 
   // Bytes that entered the proxy in this direction, over all connections and since its start.
   uint64_t bytes(Direction direction) const;
+
+  // From now on keeps a copy of everything that passes, one text for each direction; between
+  // connections there is a mark, so that no run of bytes is of two.
+  void Capture();
+  std::string captured(Direction direction) const;
 
   // Lets bytes() grow to `total` and no further, until Release.
   void HoldAfter(Direction direction, uint64_t total);
@@ -67,6 +74,9 @@ class CutProxy {
 
   mutable Mutex mutex_;
   std::array<uint64_t, 2> bytes_ ABSL_GUARDED_BY(mutex_){};
+  bool capturing_ ABSL_GUARDED_BY(mutex_) = false;
+  std::array<std::string, 2> captured_ ABSL_GUARDED_BY(mutex_);
+  std::array<int, 2> captured_from_ ABSL_GUARDED_BY(mutex_){-1, -1};
   std::array<uint64_t, 2> limit_ ABSL_GUARDED_BY(mutex_){UINT64_MAX, UINT64_MAX};
   uint64_t cuts_wanted_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t cuts_done_ ABSL_GUARDED_BY(mutex_) = 0;
