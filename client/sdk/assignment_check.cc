@@ -1,7 +1,6 @@
 #include "client/sdk/assignment_check.h"
 
 #include <algorithm>
-#include <bit>
 #include <cctype>
 
 #include "absl/strings/numbers.h"
@@ -40,7 +39,7 @@ absl::Status CheckBlob(const std::string& key, const Resource& blob) {
 
 absl::Status CheckSdk(const Plan& plan, const std::string& sdk_version) {
   if (plan.min_sdk.empty()) return absl::OkStatus();
-  FW_ASSIGN_OR_RETURN(const int order, CompareVersions(sdk_version, plan.min_sdk));
+  FW_ASSIGN_OR_RETURN(const int order, CompareSdkVersions(sdk_version, plan.min_sdk));
   if (order >= 0) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrCat("the plan needs client SDK ", plan.min_sdk,
                                                     " or later, this is ", sdk_version,
@@ -49,11 +48,7 @@ absl::Status CheckSdk(const Plan& plan, const std::string& sdk_version) {
 
 }  // namespace
 
-uint32_t ExampleCountBucket(uint64_t examples) {
-  return static_cast<uint32_t>(std::bit_width(examples));
-}
-
-absl::StatusOr<int> CompareVersions(const std::string& a, const std::string& b) {
+absl::StatusOr<int> CompareSdkVersions(const std::string& a, const std::string& b) {
   FW_ASSIGN_OR_RETURN(std::vector<uint32_t> left, VersionNumbers(a));
   FW_ASSIGN_OR_RETURN(std::vector<uint32_t> right, VersionNumbers(b));
   const size_t parts = std::max(left.size(), right.size());

@@ -6,6 +6,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "client/datasets/dataset.h"
+#include "common/model/example_count.h"
 #include "common/model/fleet.h"
 
 // What a client checks before it spends anything on an assignment.
@@ -17,13 +18,10 @@ struct OfferedDataset {
   DatasetRef ref;
 };
 
-// floor(log2(examples)) + 1; 0 for 0: all that a coordinator learns of a dataset's size.
-uint32_t ExampleCountBucket(uint64_t examples);
-
 // Compares the dotted numbers of two versions ("0.10.1" > "0.9"); what follows the numbers ("-rc1")
 // is ignored, missing numbers are 0. Less than, equal to or greater than 0. INVALID_ARGUMENT for
 // what does not start with a number.
-absl::StatusOr<int> CompareVersions(const std::string& a, const std::string& b);
+absl::StatusOr<int> CompareSdkVersions(const std::string& a, const std::string& b);
 
 struct CheckedAgainst {
   std::string sdk_version;

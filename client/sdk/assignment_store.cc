@@ -73,7 +73,7 @@ struct Reader {
 };
 
 // Of an entry's body. What it does not say stays as it is.
-absl::Status ReadBody(std::string_view body, bool is_old, AssignmentRecord* record) {
+absl::Status ReadBody(std::string_view body, bool is_old, KeptAssignment* record) {
   Reader reader{body};
   const uint64_t stage = reader.U64();
   const uint64_t flags = reader.U64();
@@ -105,13 +105,13 @@ std::string_view BodyOf(std::string_view hashed) {
                                                                          : std::string_view();
 }
 
-absl::StatusOr<AssignmentRecord> DecodeOldJournal(std::string_view bytes) {
+absl::StatusOr<KeptAssignment> DecodeOldJournal(std::string_view bytes) {
   if (bytes.substr(0, kOldMagic.size()) != kOldMagic) {
     return absl::DataLossError("it is truncated or not a journal of this version");
   }
   const std::string_view body = BodyOf(bytes.substr(kOldMagic.size()));
   if (body.empty()) return absl::DataLossError("its content does not match its own hash");
-  AssignmentRecord record;
+  KeptAssignment record;
   FW_RETURN_IF_ERROR(ReadBody(body, true, &record));
   return record;
 }
@@ -153,7 +153,7 @@ const char* WorkStageName(WorkStage stage) {
   return "unknown";
 }
 
-std::string EncodeEntry(const AssignmentRecord& record, bool with_assignment) {
+std::string EncodeEntry(const KeptAssignment& record, bool with_assignment) {
   std::string body;
   PutU64(static_cast<uint64_t>(record.stage), &body);
   PutU64((record.model_inline ? kModelInline : 0) | (record.training ? kTraining : 0), &body);
@@ -213,15 +213,15 @@ absl::Status AssignmentStore::WriteModel(const std::string& id, const std::strin
   return writer.Close();
 }
 
-absl::Status AssignmentStore::Put(const AssignmentRecord& record) const {
+absl::Status AssignmentStore::Put(const KeptAssignment& record) const {
   return AppendEntry(record, true);
 }
 
-absl::Status AssignmentStore::PutProgress(const AssignmentRecord& record) const {
+absl::Status AssignmentStore::PutProgress(const KeptAssignment& record) const {
   return AppendEntry(record, false);
 }
 
-absl::Status AssignmentStore::AppendEntry(const AssignmentRecord& record,
+absl::Status AssignmentStore::AppendEntry(const KeptAssignment& record,
                                           bool with_assignment) const {
   const std::string path = JournalPath(record.assignment.id);
   absl::StatusOr<FileWriter> journal = FileWriter::Open(path);
@@ -251,7 +251,7 @@ absl::Status AssignmentStore::Remove(const std::string& id) const {
   return absl::OkStatus();
 }
 
-absl::StatusOr<AssignmentRecord> AssignmentStore::Load(const std::string& path) const {
+absl::StatusOr<KeptAssignment> AssignmentStore::Load(const std::string& path) const {
   FW_ASSIGN_OR_RETURN(const std::string bytes,
                       ReadFile(path, kRewriteBytes + bounds::kMaxMessageBytes));
   FW_ASSIGN_OR_RETURN(Journal journal, DecodeJournal(bytes));
@@ -274,8 +274,8 @@ absl::Status AssignmentStore::TakeOver(const std::string& name,
   if (absl::IsNotFound(bytes.status()) || FileExists(folder + kJournalEnding)) {
     return RemoveFolder(folder);
   }
-  absl::StatusOr<AssignmentRecord> record =
-      bytes.ok() ? DecodeOldJournal(*bytes) : absl::StatusOr<AssignmentRecord>(bytes.status());
+  absl::StatusOr<KeptAssignment> record =
+      bytes.ok() ? DecodeOldJournal(*bytes) : absl::StatusOr<KeptAssignment>(bytes.status());
   if (record.ok() && JournalPath(record->assignment.id) != folder + kJournalEnding) {
     record = absl::DataLossError("it belongs to another assignment");
   }
@@ -309,15 +309,15 @@ absl::StatusOr<std::set<std::string>> AssignmentStore::TakeOverFolders(
   return left;
 }
 
-absl::StatusOr<std::vector<AssignmentRecord>> AssignmentStore::LoadAll(
+absl::StatusOr<std::vector<KeptAssignment>> AssignmentStore::LoadAll(
     std::vector<std::string>* problems) const {
   FW_ASSIGN_OR_RETURN(std::set<std::string> known, TakeOverFolders(problems));
   FW_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDir(dir_));
-  std::vector<AssignmentRecord> records;
+  std::vector<KeptAssignment> records;
   for (const std::string& name : names) {
     if (!absl::EndsWith(name, kJournalEnding)) continue;
     const std::string path = absl::StrCat(dir_, "/", name);
-    absl::StatusOr<AssignmentRecord> record = Load(path);
+    absl::StatusOr<KeptAssignment> record = Load(path);
     if (record.ok()) {
       records.push_back(*std::move(record));
       known.insert(name.substr(0, kNameDigits));
@@ -330,10 +330,9 @@ absl::StatusOr<std::vector<AssignmentRecord>> AssignmentStore::LoadAll(
     if (known.contains(name.substr(0, kNameDigits))) continue;
     FW_RETURN_IF_ERROR(RemoveIfExists(absl::StrCat(dir_, "/", name)));
   }
-  std::sort(
-      records.begin(), records.end(), [](const AssignmentRecord& a, const AssignmentRecord& b) {
-        return std::tie(a.received_ms, a.assignment.id) < std::tie(b.received_ms, b.assignment.id);
-      });
+  std::sort(records.begin(), records.end(), [](const KeptAssignment& a, const KeptAssignment& b) {
+    return std::tie(a.received_ms, a.assignment.id) < std::tie(b.received_ms, b.assignment.id);
+  });
   return records;
 }
 

@@ -37,7 +37,7 @@ enum class WorkStage : uint32_t {
 };
 const char* WorkStageName(WorkStage stage);
 
-struct AssignmentRecord {
+struct KeptAssignment {
   WorkStage stage = WorkStage::kAssigned;
   Assignment assignment;  // without inline data: they are in files
   bool model_inline = false;
@@ -62,12 +62,12 @@ class AssignmentStore {
   absl::Status Create() const;
 
   // The records, by time of receipt. What cannot be read is removed with one line in `problems`.
-  absl::StatusOr<std::vector<AssignmentRecord>> LoadAll(std::vector<std::string>* problems) const;
+  absl::StatusOr<std::vector<KeptAssignment>> LoadAll(std::vector<std::string>* problems) const;
 
   // Makes the record durable, the assignment included.
-  absl::Status Put(const AssignmentRecord& record) const;
+  absl::Status Put(const KeptAssignment& record) const;
   // The same for a record whose assignment is as the last Put left it.
-  absl::Status PutProgress(const AssignmentRecord& record) const;
+  absl::Status PutProgress(const KeptAssignment& record) const;
 
   // Forgets the assignment and its files.
   absl::Status Remove(const std::string& id) const;
@@ -88,11 +88,11 @@ class AssignmentStore {
 
  private:
   std::string Path(const std::string& id, const char* ending) const;
-  absl::StatusOr<AssignmentRecord> Load(const std::string& path) const;
+  absl::StatusOr<KeptAssignment> Load(const std::string& path) const;
   // Folders of an earlier version; the names of those that could only be left as they are.
   absl::StatusOr<std::set<std::string>> TakeOverFolders(std::vector<std::string>* problems) const;
   absl::Status TakeOver(const std::string& name, std::vector<std::string>* problems) const;
-  absl::Status AppendEntry(const AssignmentRecord& record, bool with_assignment) const;
+  absl::Status AppendEntry(const KeptAssignment& record, bool with_assignment) const;
 
   std::string dir_;
   bool sync_;
@@ -100,9 +100,9 @@ class AssignmentStore {
 
 // One entry of a journal, and what all entries of one say together; `bytes` of it are whole
 // entries. DATA_LOSS says what is wrong.
-std::string EncodeEntry(const AssignmentRecord& record, bool with_assignment);
+std::string EncodeEntry(const KeptAssignment& record, bool with_assignment);
 struct Journal {
-  AssignmentRecord record;
+  KeptAssignment record;
   uint64_t bytes = 0;
 };
 absl::StatusOr<Journal> DecodeJournal(const std::string& bytes);

@@ -155,8 +155,8 @@ SessionCore::SessionCore(SessionOptions options, SessionDeps deps, FileLock lock
                                        deps_.clock->NowMs())) {}
 
 absl::Status SessionCore::Load() {
-  FW_ASSIGN_OR_RETURN(std::vector<AssignmentRecord> records, store_.LoadAll(&problems_));
-  for (AssignmentRecord& record : records) {
+  FW_ASSIGN_OR_RETURN(std::vector<KeptAssignment> records, store_.LoadAll(&problems_));
+  for (KeptAssignment& record : records) {
     const std::string id = record.assignment.id;
     held_[id].record = std::move(record);
   }

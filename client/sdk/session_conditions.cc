@@ -61,7 +61,7 @@ bool SessionCore::MayBegin() {
 
 bool SessionCore::HeldBack(Held* held) {
   if (!HasConditions()) return false;
-  const AssignmentRecord& record = held->record;
+  const KeptAssignment& record = held->record;
   if (record.stage == WorkStage::kAssigned) {
     // The app has spoken already.
     if (!cancel_reason_.empty()) return false;
@@ -116,7 +116,7 @@ void SessionCore::Watch() {
   Held* const held = Active();
   if (held != nullptr && held->record.stage != WorkStage::kAssigned) {
     const Verdict network = JudgeNetwork(options_.rules, device_);
-    const AssignmentRecord& record = held->record;
+    const KeptAssignment& record = held->record;
     const bool small = record.stage == WorkStage::kReady && record.report.update.size == 0;
     if (network.ok() || !metering_ || small) return;
     Say(network);

@@ -64,7 +64,7 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
 
   // An assignment and what is known of it only in this process.
   struct Held {
-    AssignmentRecord record;
+    KeptAssignment record;
     int64_t received_us = -1;     // monotonic; -1: received by an earlier process
     int downloads[2] = {0, 0};    // complete ones, by Blob
     bool model_verified = false;  // this process hashed what it wrote
@@ -106,7 +106,7 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   struct Worked {
     absl::Status status;   // of the work
     absl::Status journal;  // of writing it down
-    AssignmentRecord record;
+    KeptAssignment record;
     EnergySample sample;
     int64_t duration_us = 0;
     uint64_t coordinates = 0;  // encoded

@@ -81,7 +81,7 @@ bool SessionCore::IsVerified(const Held& held, Blob blob) const {
 }
 
 std::string SessionCore::BlobPath(const Held& held, Blob blob) const {
-  const AssignmentRecord& record = held.record;
+  const KeptAssignment& record = held.record;
   if (blob == kModel && record.model_inline) return store_.ModelPath(record.assignment.id);
   return cache_.Path(BlobOf(record.assignment, blob).sha256);
 }
@@ -100,7 +100,7 @@ void SessionCore::Accept(Assignment assignment) {
   ForgetOldest();
   const std::string id = assignment.id;
   Held& held = held_[id];
-  AssignmentRecord& record = held.record;
+  KeptAssignment& record = held.record;
   record.assignment = std::move(assignment);
   record.received_ms = deps_.clock->NowMs();
   held.received_us = deps_.clock->MonotonicUs();
@@ -116,7 +116,7 @@ void SessionCore::Accept(Assignment assignment) {
 
 // The transport has checked that they have their hashes.
 absl::Status SessionCore::TakeInline(Held* held) {
-  AssignmentRecord& record = held->record;
+  KeptAssignment& record = held->record;
   const auto take = [&record](Resource* resource) {
     record.report.metrics.bytes_down += resource->inline_data.size();
     return std::exchange(resource->inline_data, std::string());
@@ -182,7 +182,7 @@ absl::Status SessionCore::StartDownload(Held* held, const Part& part) {
     FW_ASSIGN_OR_RETURN(offset, cache_.PartBytes(resource.sha256));
   }
   uint64_t& counted = held->record.part_bytes[part.blob];
-  if (counted != AssignmentRecord::kNotBegun && offset > counted) {
+  if (counted != KeptAssignment::kNotBegun && offset > counted) {
     CountUnmetered(Phase::kDownload, offset - counted, &held->record.report);
   }
   counted = offset;
@@ -236,7 +236,7 @@ void SessionCore::OnDownload(ClientTransport::DownloadResult result) {
   uint64_t& counted = held->record.part_bytes[fetching_.blob];
   counted += result.received;
   // The next step's download begins at zero again.
-  if (fetching_.step.has_value() && result.status.ok()) counted = AssignmentRecord::kNotBegun;
+  if (fetching_.step.has_value() && result.status.ok()) counted = KeptAssignment::kNotBegun;
   report.metrics.seconds_by_phase["download"] += static_cast<double>(sample.duration_us) * 1e-6;
   Save(*held);
   if (result.received > 0) backoff_.Reset();
@@ -285,7 +285,7 @@ void SessionCore::DownloadFailed(Held* held, const absl::Status& status) {
 }
 
 void SessionCore::Verify(Held* held) {
-  const AssignmentRecord& record = held->record;
+  const KeptAssignment& record = held->record;
   VerifyWork work;
   work.bundle_path = BlobPath(*held, kBundle);
   work.bundle = record.assignment.bundle;

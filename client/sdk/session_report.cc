@@ -12,7 +12,7 @@ namespace {
 
 constexpr int64_t kResendMs = 1000;
 
-bool TravelsInline(const AssignmentRecord& record) {
+bool TravelsInline(const KeptAssignment& record) {
   const uint64_t asked = record.assignment.max_inline_bytes;
   const uint64_t limit = asked == 0 ? bounds::kMaxInlineBytes : asked;
   return record.report.update.size <= limit;

@@ -20,7 +20,7 @@ absl::Status WriteAll(const std::string& path, const std::string& data) {
 }  // namespace
 
 absl::Status SessionCore::TakeInlineSteps(Held* held) {
-  AssignmentRecord& record = held->record;
+  KeptAssignment& record = held->record;
   if (record.assignment.model_steps.empty()) return absl::OkStatus();
   absl::Status written;
   for (ModelStep& step : record.assignment.model_steps) {
@@ -113,13 +113,13 @@ void SessionCore::GiveUpSteps(Held* held, const absl::Status& why) {
 }
 
 void SessionCore::DropSteps(Held* held) {
-  AssignmentRecord& record = held->record;
+  KeptAssignment& record = held->record;
   for (const ModelStep& step : record.assignment.model_steps) {
     // What cannot be removed is evicted some day.
     (void)RemoveIfExists(cache_.PartPath(step.payload.sha256));
   }
   record.assignment.model_steps.clear();
-  record.part_bytes[kModel] = AssignmentRecord::kNotBegun;
+  record.part_bytes[kModel] = KeptAssignment::kNotBegun;
   Written(*held, store_.Put(record));
 }
 

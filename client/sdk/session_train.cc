@@ -19,7 +19,7 @@ constexpr char kDefaultCodec[] = "raw_f32";
 constexpr uint64_t kSmallDeltaBytes = 64 * 1024;
 
 // The result of the trainer becomes part of the record.
-absl::Status TakeResult(const TrainResult& result, double seconds, AssignmentRecord* record) {
+absl::Status TakeResult(const TrainResult& result, double seconds, KeptAssignment* record) {
   UpdateMetrics metrics = result.metrics;
   metrics.bytes_down = record->report.metrics.bytes_down;
   metrics.bytes_up = record->report.metrics.bytes_up;
@@ -70,7 +70,7 @@ struct Encoded {
   std::string problem;
 };
 
-absl::StatusOr<Encoded> EncodeInto(EncodeWork work, AssignmentRecord* record) {
+absl::StatusOr<Encoded> EncodeInto(EncodeWork work, KeptAssignment* record) {
   const Assignment& assignment = record->assignment;
   const AssignmentStore& store = work.store;
   std::shared_ptr<const Bundle> bundle = std::move(work.bundle);
@@ -174,6 +174,7 @@ void SessionCore::Train(Held* held) {
   request.time_left_ms = TimeLeftMs(assignment, ElapsedMs(*held));
   *training_cancel_ = false;
   training_ = true;
+  deps_.trainer->Expect(request);
   RunWork<Worked>(
       [request, record = held->record, store = store_, clock = deps_.clock, meter = deps_.meter,
        trainer = deps_.trainer, cancel = training_cancel_,
@@ -292,7 +293,7 @@ void SessionCore::OnEncoded(Worked worked) {
 }
 
 void SessionCore::Fail(Held* held, ReportStatus status, const std::string& error) {
-  AssignmentRecord& record = held->record;
+  KeptAssignment& record = held->record;
   record.stage = WorkStage::kReady;
   record.report.status = status;
   record.report.error = error.substr(0, bounds::kMaxReasonLength);

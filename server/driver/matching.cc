@@ -1,7 +1,6 @@
 #include "server/driver/matching.h"
 
 #include <algorithm>
-#include <bit>
 #include <charconv>
 #include <utility>
 
@@ -126,10 +125,6 @@ Need EvaluationNeed(const JobSpec& spec, const BundleHeader& bundle) {
     need.labels = spec.eligibility.labels;
   }
   return need;
-}
-
-uint32_t ExampleCountBucket(uint64_t examples) {
-  return static_cast<uint32_t>(std::bit_width(examples));
 }
 
 std::strong_ordering CompareVersions(const std::string& a, const std::string& b) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "common/model/bundle_header.h"
+#include "common/model/example_count.h"
 #include "common/model/fleet.h"
 #include "common/model/job_spec.h"
 
@@ -43,9 +44,6 @@ struct Need {
 
 Need TrainingNeed(const JobSpec& spec, const BundleHeader& bundle, std::vector<CodecNeed> codecs);
 Need EvaluationNeed(const JobSpec& spec, const BundleHeader& bundle);
-
-// floor(log2(examples)) + 1; 0 for 0. Devices tell no more than this of how much data they hold.
-uint32_t ExampleCountBucket(uint64_t examples);
 
 // Numeric by dotted part: "1.10" is above "1.9"; missing and non-numeric parts count as 0.
 std::strong_ordering CompareVersions(const std::string& a, const std::string& b);

@@ -18,15 +18,15 @@ TEST(ExampleCountBucketTest, IsTheNumberOfBits) {
 }
 
 TEST(CompareVersionsTest, ComparesNumbersNotText) {
-  EXPECT_GT(*CompareVersions("0.10.1", "0.9"), 0);
-  EXPECT_LT(*CompareVersions("1.2", "1.2.1"), 0);
-  EXPECT_EQ(*CompareVersions("1.2", "1.2.0"), 0);
-  EXPECT_EQ(*CompareVersions("1.2.3-rc1", "1.2.3"), 0);
+  EXPECT_GT(*CompareSdkVersions("0.10.1", "0.9"), 0);
+  EXPECT_LT(*CompareSdkVersions("1.2", "1.2.1"), 0);
+  EXPECT_EQ(*CompareSdkVersions("1.2", "1.2.0"), 0);
+  EXPECT_EQ(*CompareSdkVersions("1.2.3-rc1", "1.2.3"), 0);
 }
 
 TEST(CompareVersionsTest, RefusesWhatIsNoVersion) {
   for (const char* text : {"", "latest", "-1", ".", "99999999999999"}) {
-    EXPECT_EQ(CompareVersions("1.0", text).status().code(), absl::StatusCode::kInvalidArgument)
+    EXPECT_EQ(CompareSdkVersions("1.0", text).status().code(), absl::StatusCode::kInvalidArgument)
         << text;
   }
 }

@@ -16,8 +16,8 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-AssignmentRecord MakeRecord(const std::string& id, int64_t received_ms) {
-  AssignmentRecord record;
+KeptAssignment MakeRecord(const std::string& id, int64_t received_ms) {
+  KeptAssignment record;
   record.stage = WorkStage::kReady;
   record.assignment.id = id;
   record.assignment.key = {"job", 3, 2, false};
@@ -48,11 +48,11 @@ class AssignmentStoreTest : public ::testing::TestWithParam<bool> {
     SetWriteFaultForTest(nullptr);
     std::filesystem::remove_all(dir_);
   }
-  std::vector<AssignmentRecord> Load() {
+  std::vector<KeptAssignment> Load() {
     problems_.clear();
     auto records = store_.LoadAll(&problems_);
     EXPECT_TRUE(records.ok()) << records.status();
-    return records.ok() ? *records : std::vector<AssignmentRecord>();
+    return records.ok() ? *records : std::vector<KeptAssignment>();
   }
 
   void WriteJournal(const std::string& bytes) {
@@ -66,9 +66,9 @@ class AssignmentStoreTest : public ::testing::TestWithParam<bool> {
 };
 
 TEST_P(AssignmentStoreTest, GivesBackExactlyWhatWasPut) {
-  const AssignmentRecord record = MakeRecord("job/r3/a2/0", 5);
+  const KeptAssignment record = MakeRecord("job/r3/a2/0", 5);
   ASSERT_TRUE(store_.Put(record).ok());
-  const std::vector<AssignmentRecord> records = Load();
+  const std::vector<KeptAssignment> records = Load();
   ASSERT_THAT(records, SizeIs(1));
   EXPECT_EQ(EncodeEntry(records[0], true), EncodeEntry(record, true));
   EXPECT_EQ(records[0].assignment.plan.proximal_mu, 0.125);
@@ -80,10 +80,10 @@ TEST_P(AssignmentStoreTest, GivesBackExactlyWhatWasPut) {
 TEST_P(AssignmentStoreTest, ReplacesAndRemovesAndOrdersByReceipt) {
   ASSERT_TRUE(store_.Put(MakeRecord("b", 1)).ok());
   ASSERT_TRUE(store_.Put(MakeRecord("a", 2)).ok());
-  AssignmentRecord changed = MakeRecord("b", 1);
+  KeptAssignment changed = MakeRecord("b", 1);
   changed.stage = WorkStage::kReported;
   ASSERT_TRUE(store_.Put(changed).ok());
-  std::vector<AssignmentRecord> records = Load();
+  std::vector<KeptAssignment> records = Load();
   ASSERT_THAT(records, SizeIs(2));
   EXPECT_EQ(records[0].assignment.id, "b");
   EXPECT_EQ(records[0].stage, WorkStage::kReported);
@@ -95,18 +95,18 @@ TEST_P(AssignmentStoreTest, ReplacesAndRemovesAndOrdersByReceipt) {
 }
 
 TEST_P(AssignmentStoreTest, ProgressKeepsTheAssignment) {
-  AssignmentRecord record = MakeRecord("a", 1);
+  KeptAssignment record = MakeRecord("a", 1);
   ASSERT_TRUE(store_.Put(record).ok());
   record.stage = WorkStage::kReported;
   record.report.weight = 12;
   ASSERT_TRUE(store_.PutProgress(record).ok());
-  const std::vector<AssignmentRecord> records = Load();
+  const std::vector<KeptAssignment> records = Load();
   ASSERT_THAT(records, SizeIs(1));
   EXPECT_EQ(EncodeEntry(records[0], true), EncodeEntry(record, true));
 }
 
 TEST_P(AssignmentStoreTest, AJournalThatIsCutAnywhereSaysWhatItsWholeEntriesSay) {
-  AssignmentRecord record = MakeRecord("a", 1);
+  KeptAssignment record = MakeRecord("a", 1);
   std::vector<uint64_t> ends;
   std::vector<std::string> expected;
   for (const WorkStage stage : {WorkStage::kAssigned, WorkStage::kTrained, WorkStage::kReady}) {
@@ -119,7 +119,7 @@ TEST_P(AssignmentStoreTest, AJournalThatIsCutAnywhereSaysWhatItsWholeEntriesSay)
   for (uint64_t bytes = 0; bytes <= whole.size(); ++bytes) {
     SCOPED_TRACE(bytes);
     WriteJournal(whole.substr(0, bytes));
-    const std::vector<AssignmentRecord> records = Load();
+    const std::vector<KeptAssignment> records = Load();
     const size_t entries = static_cast<size_t>(
         std::count_if(ends.begin(), ends.end(), [bytes](uint64_t end) { return end <= bytes; }));
     ASSERT_THAT(records, SizeIs(entries > 0 ? 1 : 0));
@@ -134,7 +134,7 @@ TEST_P(AssignmentStoreTest, AJournalThatIsCutAnywhereSaysWhatItsWholeEntriesSay)
 }
 
 TEST_P(AssignmentStoreTest, AJournalOfManyEntriesIsWrittenAnew) {
-  AssignmentRecord record = MakeRecord("a", 1);
+  KeptAssignment record = MakeRecord("a", 1);
   record.report.error = std::string(500, 'e');
   ASSERT_TRUE(store_.Put(record).ok());
   uint64_t largest = 0;
@@ -157,11 +157,11 @@ TEST_P(AssignmentStoreTest, IdsNeverLeaveTheFolder) {
 TEST_P(AssignmentStoreTest, AFailedPutLeavesTheOldRecord) {
   ASSERT_TRUE(store_.Put(MakeRecord("a", 1)).ok());
   SetWriteFaultForTest([](const std::string&, uint64_t) { return ENOSPC; });
-  AssignmentRecord changed = MakeRecord("a", 1);
+  KeptAssignment changed = MakeRecord("a", 1);
   changed.stage = WorkStage::kReported;
   EXPECT_EQ(store_.Put(changed).code(), absl::StatusCode::kResourceExhausted);
   SetWriteFaultForTest(nullptr);
-  const std::vector<AssignmentRecord> records = Load();
+  const std::vector<KeptAssignment> records = Load();
   ASSERT_THAT(records, SizeIs(1));
   EXPECT_EQ(records[0].stage, WorkStage::kReady);
   ASSERT_TRUE(store_.PutProgress(changed).ok());
@@ -183,7 +183,7 @@ TEST_P(AssignmentStoreTest, AJournalUnderAnothersNameIsNotBelieved) {
 }
 
 TEST_P(AssignmentStoreTest, NoByteCanBeChangedAndBelieved) {
-  AssignmentRecord record = MakeRecord("a", 1);
+  KeptAssignment record = MakeRecord("a", 1);
   ASSERT_TRUE(store_.Put(record).ok());
   const std::string first = EncodeEntry(record, true);
   record.stage = WorkStage::kReported;
@@ -203,7 +203,7 @@ TEST_P(AssignmentStoreTest, NoByteCanBeChangedAndBelieved) {
 }
 
 TEST_P(AssignmentStoreTest, ALastEntryOfZerosCountsAsCutShort) {
-  AssignmentRecord record = MakeRecord("a", 1);
+  KeptAssignment record = MakeRecord("a", 1);
   ASSERT_TRUE(store_.Put(record).ok());
   const std::string first = EncodeEntry(record, true);
   const std::string bytes = *ReadFile(store_.JournalPath("a"), 1 << 20);
@@ -221,7 +221,7 @@ class OldFolderTest : public AssignmentStoreTest {
  protected:
   static constexpr const char* kFiles[] = {".model", ".delta", ".update", ".residual"};
 
-  void MakeOldFolder(const AssignmentRecord& record) {
+  void MakeOldFolder(const KeptAssignment& record) {
     const std::string base = Base(record.assignment.id);
     for (const std::string file : kFiles) {
       ASSERT_TRUE(WriteFileAtomic(base + file, "the" + file).ok());
@@ -232,8 +232,8 @@ class OldFolderTest : public AssignmentStoreTest {
     const std::string journal = store_.JournalPath(id);
     return journal.substr(0, journal.size() - std::string(".journal").size());
   }
-  void ExpectTakenOver(const AssignmentRecord& record) {
-    const std::vector<AssignmentRecord> records = Load();
+  void ExpectTakenOver(const KeptAssignment& record) {
+    const std::vector<KeptAssignment> records = Load();
     EXPECT_THAT(problems_, IsEmpty());
     ASSERT_THAT(records, SizeIs(1));
     EXPECT_EQ(EncodeEntry(records[0], true), EncodeEntry(record, true));
@@ -245,7 +245,7 @@ class OldFolderTest : public AssignmentStoreTest {
 };
 
 TEST_P(OldFolderTest, IsTakenOverWithAllItsFiles) {
-  const AssignmentRecord record = MakeRecord("a", 1);
+  const KeptAssignment record = MakeRecord("a", 1);
   MakeOldFolder(record);
   ASSERT_THAT(*ListDir(dir_), SizeIs(1));
   ExpectTakenOver(record);
@@ -253,7 +253,7 @@ TEST_P(OldFolderTest, IsTakenOverWithAllItsFiles) {
 }
 
 TEST_P(OldFolderTest, IsTakenOverAlsoWhenAKillCutThatShort) {
-  const AssignmentRecord record = MakeRecord("a", 1);
+  const KeptAssignment record = MakeRecord("a", 1);
   // The files move one by one, then comes the journal.
   for (size_t moved = 0; moved <= 5; ++moved) {
     SCOPED_TRACE(moved);
@@ -271,7 +271,7 @@ TEST_P(OldFolderTest, IsTakenOverAlsoWhenAKillCutThatShort) {
 }
 
 TEST_P(OldFolderTest, DoesNotComeAfterTheNewJournal) {
-  AssignmentRecord record = MakeRecord("a", 1);
+  KeptAssignment record = MakeRecord("a", 1);
   MakeOldFolder(record);
   record.stage = WorkStage::kReported;
   ASSERT_TRUE(store_.Put(record).ok());
@@ -306,7 +306,7 @@ TEST_P(OldFolderTest, WithoutAJournalIsTidiedAwaySilently) {
 }
 
 TEST_P(OldFolderTest, StaysWholeWhileTheDiskIsFull) {
-  const AssignmentRecord record = MakeRecord("a", 1);
+  const KeptAssignment record = MakeRecord("a", 1);
   MakeOldFolder(record);
   SetWriteFaultForTest([](const std::string&, uint64_t) { return ENOSPC; });
   EXPECT_THAT(Load(), IsEmpty());

@@ -14,7 +14,7 @@ namespace fedwatt {
 
 // What versions before FWJOURN2 wrote: "FWJOURN1", SHA-256 of the rest, and an entry's body with
 // one number more behind the second, which said that the bundle had come inline.
-inline std::string OldJournal(const AssignmentRecord& record) {
+inline std::string OldJournal(const KeptAssignment& record) {
   constexpr size_t kLengthAndHash = 8 + 32;
   const std::string entry = EncodeEntry(record, true).substr(kLengthAndHash);
   const std::string body =
@@ -24,7 +24,7 @@ inline std::string OldJournal(const AssignmentRecord& record) {
 }
 
 // Turns the files of one assignment into the folder that such a version had.
-inline void MakeOld(const AssignmentStore& store, const AssignmentRecord& record) {
+inline void MakeOld(const AssignmentStore& store, const KeptAssignment& record) {
   const std::string journal = store.JournalPath(record.assignment.id);
   const std::string base = journal.substr(0, journal.size() - std::string(".journal").size());
   ASSERT_TRUE(EnsureDir(base, 0700).ok());
