@@ -15,18 +15,19 @@ uint64_t ManualExecutor::PostAfter(int64_t delay_ms, Task task) {
   const int64_t due_us = clock_->MonotonicUs() + std::max<int64_t>(delay_ms, 0) * 1000;
   const uint64_t id = next_id_++;
   timers_.emplace(TimerKey(due_us, id), std::move(task));
+  due_by_id_[id] = due_us;
   return id;
 }
 
 bool ManualExecutor::Cancel(uint64_t timer_id) {
   Task dropped;
   MutexLock lock(&mutex_);
-  const auto timer = std::find_if(timers_.begin(), timers_.end(), [timer_id](const auto& entry) {
-    return entry.first.second == timer_id;
-  });
-  if (timer == timers_.end()) return false;
+  const auto due = due_by_id_.find(timer_id);
+  if (due == due_by_id_.end()) return false;
+  const auto timer = timers_.find(TimerKey(due->second, timer_id));
   dropped = std::move(timer->second);
   timers_.erase(timer);
+  due_by_id_.erase(due);
   return true;
 }
 
@@ -39,6 +40,7 @@ bool ManualExecutor::RunOne() {
       ready_.pop_front();
     } else if (!timers_.empty() && timers_.begin()->first.first <= clock_->MonotonicUs()) {
       task = std::move(timers_.begin()->second);
+      due_by_id_.erase(timers_.begin()->first.second);
       timers_.erase(timers_.begin());
     } else {
       return false;

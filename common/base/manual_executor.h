@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <unordered_map>
 #include <utility>
 
 #include "common/base/executor.h"
@@ -50,6 +51,7 @@ class ManualExecutor final : public Executor {
   uint64_t next_id_ ABSL_GUARDED_BY(mutex_) = 1;
   std::deque<Task> ready_ ABSL_GUARDED_BY(mutex_);
   std::map<TimerKey, Task> timers_ ABSL_GUARDED_BY(mutex_);
+  std::unordered_map<uint64_t, int64_t> due_by_id_ ABSL_GUARDED_BY(mutex_);  // of timers_
 };
 
 }  // namespace fedwatt
