@@ -52,8 +52,9 @@ void ClientPool::Admit(Call call) {
       const uint64_t id = call.id;
       if (known_.size() < kMaxKnown) known_.insert(client);
       client_by_call_[id] = client;
+      const int64_t wait_ms = WaitMs(call);
       Waiter& waiter = waiters_[client];
-      waiter.timer = timers_.PostAfter(call.wait_ms, [this, id] { Timeout(id); });
+      waiter.timer = timers_.PostAfter(wait_ms, [this, id] { Timeout(id); });
       waiter.call = std::move(call);
       const auto works = works_for_.find(client);
       if (works == works_for_.end()) {
@@ -105,7 +106,8 @@ void ClientPool::Timeout(uint64_t call_id) {
     const auto it = client_by_call_.find(call_id);
     if (it == client_by_call_.end()) return;
     const auto waiter = waiters_.find(it->second);
-    CheckInResponse response = Rejected(waiter->second.call.offer);
+    const Call& call = waiter->second.call;
+    CheckInResponse response = Rejected(call.offer, call.wait_ms);
     Answer(Take(waiter, &later), std::move(response));
   }
   later.Run();
@@ -183,10 +185,20 @@ std::string ClientPool::WhyNoJob(const Offer& offer) const {
                       first);
 }
 
-CheckInResponse ClientPool::Rejected(const Offer& offer) {
+// Who works is to be sent its assignment again, and waits for that.
+int64_t ClientPool::WaitMs(const Call& call) const {
+  if (waiters_.size() < 2 * options_.crowd || works_for_.contains(call.offer.client)) {
+    return call.wait_ms;
+  }
+  const Job* const job = FittingJob(call.offer);
+  return job == nullptr || waiters_.size() < 2 * EnoughFor(*job) ? call.wait_ms : 0;
+}
+
+CheckInResponse ClientPool::Rejected(const Offer& offer, int64_t waited_ms) {
   CheckInResponse response;
   Rejection rejection;
   PaceReason pace = PaceReason::kNoMatch;
+  int64_t base_ms = options_.retry_after_ms;
   if (const Job* job = FittingJob(offer); job == nullptr) {
     rejection.reason = WhyNoJob(offer);
     // A job may come any moment, and should find the fleet awake.
@@ -197,9 +209,10 @@ CheckInResponse ClientPool::Rejected(const Offer& offer) {
   } else {
     pace = PaceReason::kWaiting;
     rejection.reason = absl::StrCat("job ", job->id, " has clients enough at this moment");
+    const uint64_t enough = EnoughFor(*job);
+    if (waiters_.size() > enough) base_ms = CrowdPaceMs(base_ms, waited_ms, known_.size(), enough);
   }
-  rejection.retry_after_ms =
-      RetryAfterMs(options_.retry_after_ms, pace, offer.client, ++rejections_);
+  rejection.retry_after_ms = RetryAfterMs(base_ms, pace, offer.client, ++rejections_);
   response.rejection = std::move(rejection);
   return response;
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -42,6 +43,9 @@ struct WaitingClient {
 struct ClientPoolOptions {
   int64_t retry_after_ms = 10'000;
   uint32_t max_waiting = 100'000;
+  // Clients beyond this number, and beyond eight times what a round takes, are told to stay away
+  // for longer; beyond twice of it they are not let in to wait.
+  uint64_t crowd = 1024;
 };
 
 // Thread-safe. Callbacks run on the executor, never inside a call.
@@ -120,11 +124,17 @@ class ClientPool {
     void Run();
   };
 
+  static constexpr uint64_t kTurns = 8;
+
   using WaiterMap = std::map<std::string, Waiter>;  // by client
 
   void Timeout(uint64_t call_id);
   void Answer(Call call, absl::StatusOr<CheckInResponse> response);
-  CheckInResponse Rejected(const Offer& offer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  CheckInResponse Rejected(const Offer& offer, int64_t waited_ms)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  uint64_t EnoughFor(const Job& job) const { return std::max(options_.crowd, kTurns * job.wanted); }
+  // How long a call may wait.
+  int64_t WaitMs(const Call& call) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::string WhyNoJob(const Offer& offer) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   const Job* FittingJob(const Offer& offer) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Why `call` cannot wait; OK when it may, with an older call of the same client answered.

@@ -16,4 +16,10 @@ enum class PaceReason {
 // rejected at once. It is a function of (client, nth), so that a simulation replays.
 int64_t RetryAfterMs(int64_t base_ms, PaceReason reason, const std::string& client, uint64_t nth);
 
+// For a client that waited `poll_ms` in vain while more than `enough` wait: how long all `known`
+// clients should stay away so that about `enough` of them wait at any time. From `base_ms` to an
+// hour. A fleet of a million that asked every few seconds would keep itself and the coordinator
+// busy with nothing.
+int64_t CrowdPaceMs(int64_t base_ms, int64_t poll_ms, uint64_t known, uint64_t enough);
+
 }  // namespace fedwatt

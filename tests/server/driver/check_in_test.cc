@@ -1,6 +1,7 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/driver/pace_steering.h"
 #include "tests/server/driver/test_world.h"
 
 namespace fedwatt::testing {
@@ -233,6 +234,16 @@ TEST_F(CheckIn, AClockThatIsOffIsServedAndNotedOnce) {
   }
   EXPECT_EQ(notes, 1);
   EXPECT_TRUE(world_.Logged("by=\"-6 m 00 s\""));
+}
+
+TEST(PaceSteering, ACrowdStaysAwaySoThatEnoughOfItWait) {
+  // A million, of whom a thousand are to wait at any time for 20 s each: the turn of one comes once
+  // in 20,000 s, which is more than the hour at most.
+  EXPECT_EQ(CrowdPaceMs(10'000, 20'000, 1'000'000, 1000), 3'600'000);
+  EXPECT_EQ(CrowdPaceMs(10'000, 20'000, 10'000, 1000), 180'000);
+  EXPECT_EQ(CrowdPaceMs(10'000, 20'000, 1000, 1000), 10'000);
+  EXPECT_EQ(CrowdPaceMs(10'000, 0, 10'000, 1000), 90'000);
+  EXPECT_EQ(CrowdPaceMs(10'000, 20'000, 5, 0), 80'000);
 }
 
 }  // namespace
