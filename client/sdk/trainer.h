@@ -60,6 +60,10 @@ class Trainer {
   virtual std::string name() const = 0;  // "torch", "echo"
   virtual std::vector<std::string> artifact_formats() const = 0;
 
+  // Run with this request comes next, in a moment: what has to be loaded may be loaded meanwhile.
+  // Called on the session's executor, must not block. Run may never come (the device stops).
+  virtual void Expect(const TrainRequest& /*request*/) {}
+
   // Blocks. Errors: INVALID_ARGUMENT (model, data and plan do not fit), PERMISSION_DENIED (an
   // operator of the graph is not allowed), RESOURCE_EXHAUSTED (memory limit), DEADLINE_EXCEEDED
   // (time limit or watchdog), CANCELLED (within one step of `cancel`), DATA_LOSS (the bundle's

@@ -121,7 +121,7 @@ layering.good = [
 
 _PROTO_PLACES = re.compile(
     r'common/wire/|server/driver/grpc_|client/sdk/grpc_|client/trainers/worker/worker_protocol'
-    r'|server/store/|server/app/|server/cli/|client/app/|tools/|tests/|bench/|examples/')
+    r'|server/store/|server/app/|server/cli/|simulation/cli/|client/app/|tools/|tests/|bench/|examples/')
 
 
 def protobuf_only_at_the_edges(files):

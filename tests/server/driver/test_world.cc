@@ -10,7 +10,6 @@
 #include "common/base/log.h"
 #include "common/bundle/bundle.h"
 #include "gtest/gtest.h"
-#include "server/driver/blocking_write.h"
 
 namespace fedwatt::testing {
 namespace {
@@ -24,32 +23,6 @@ std::string NewDir() {
 }
 
 }  // namespace
-
-Task MortalExecutor::Wrapped(Task task) {
-  return [state = state_, kill = kill_, task = std::move(task)]() mutable {
-    if (state->dead) return;
-    if (++state->tasks == kill.at_task) {
-      state->dead = true;
-      return;
-    }
-    state->in_task = true;
-    task();
-    state->in_task = false;
-  };
-}
-
-void MortalStore::Write(std::vector<StoreWrite> batch,
-                        absl::AnyInvocable<void(absl::Status)> done) {
-  if (executor_->dead()) return;
-  ++writes_;
-  if (writes_ == kill_.before_write) return executor_->Die();
-  // A caller from outside may wait for its write, on the only thread there is.
-  const bool waits = !executor_->in_task();
-  const absl::Status result = WriteAndWait(disk_, std::move(batch));
-  if (writes_ == kill_.after_write) return executor_->Die();
-  if (waits) return done(result);
-  executor_->Post([done = std::move(done), result]() mutable { done(result); });
-}
 
 TestWorld::TestWorld(std::unique_ptr<Store> store) : dir_(NewDir()) {
   SetLogSinkForTest([this](const std::string& line) { log.push_back(line); });

@@ -9,94 +9,11 @@
 #include "common/base/manual_executor.h"
 #include "server/driver/coordinator.h"
 #include "server/store/memory_store.h"
+#include "simulation/mortal.h"
 #include "tests/server/driver/fake_fleet.h"
 
 // A data centre on a table: a coordinator with its disk, which survives it, and its devices.
 namespace fedwatt::testing {
-
-// Where a coordinator is killed.
-struct Kill {
-  int at_task = 0;       // before its n-th task; 0: not there
-  int before_write = 0;  // its n-th batch never gets durable
-  int after_write = 0;   // its n-th batch is durable, nobody hears of it
-};
-
-// The executor and the store as one coordinator sees them: after its death nothing happens any
-// more.
-class MortalExecutor final : public Executor {
- public:
-  MortalExecutor(ManualExecutor* inner, Kill kill) : inner_(inner), kill_(kill) {}
-  void Post(Task task) override { inner_->Post(Wrapped(std::move(task))); }
-  uint64_t PostAfter(int64_t delay_ms, Task task) override {
-    return inner_->PostAfter(delay_ms, Wrapped(std::move(task)));
-  }
-  bool Cancel(uint64_t timer_id) override { return inner_->Cancel(timer_id); }
-
-  bool dead() const { return state_->dead; }
-  void Die() { state_->dead = true; }
-  int tasks() const { return state_->tasks; }
-  bool in_task() const { return state_->in_task; }
-
- private:
-  struct State {
-    bool dead = false;
-    bool in_task = false;
-    int tasks = 0;
-  };
-  Task Wrapped(Task task);
-
-  ManualExecutor* const inner_;
-  const Kill kill_;
-  const std::shared_ptr<State> state_ = std::make_shared<State>();
-};
-
-class MortalStore final : public Store {
- public:
-  MortalStore(Store* disk, MortalExecutor* executor, Kill kill)
-      : disk_(disk), executor_(executor), kill_(kill) {}
-
-  void Write(std::vector<StoreWrite> batch, absl::AnyInvocable<void(absl::Status)> done) override;
-  absl::StatusOr<std::vector<JobRecord>> LoadJobs() override { return disk_->LoadJobs(); }
-  absl::StatusOr<std::vector<LogRecord>> LoadLog(const std::string& job) override {
-    return disk_->LoadLog(job);
-  }
-  absl::StatusOr<std::optional<RoundCommitted>> LastCommit(const std::string& job) override {
-    return disk_->LastCommit(job);
-  }
-  absl::StatusOr<std::vector<ModelRef>> LoadModels(const std::string& job) override {
-    return disk_->LoadModels(job);
-  }
-  absl::StatusOr<std::vector<RoundSummary>> LoadRounds(const std::string& job) override {
-    return disk_->LoadRounds(job);
-  }
-  absl::StatusOr<std::vector<ClientHistory>> LoadHistory(const std::string& job) override {
-    return disk_->LoadHistory(job);
-  }
-  absl::StatusOr<std::optional<AssignmentRecord>> FindAssignment(const std::string& id) override {
-    return disk_->FindAssignment(id);
-  }
-  absl::StatusOr<std::vector<EnergyTotal>> EnergyTotals(const std::string& job) override {
-    return disk_->EnergyTotals(job);
-  }
-  absl::StatusOr<std::vector<EnergySum>> EnergySums(const std::string& job,
-                                                    bool by_client) override {
-    return disk_->EnergySums(job, by_client);
-  }
-  absl::StatusOr<std::vector<BudgetEntry>> LoadReservations(const std::string& job) override {
-    return disk_->LoadReservations(job);
-  }
-  absl::Status ForgetClient(const std::string& tenant, const std::string& population,
-                            const std::string& client) override {
-    return disk_->ForgetClient(tenant, population, client);
-  }
-  int writes() const { return writes_; }
-
- private:
-  Store* const disk_;
-  MortalExecutor* const executor_;
-  const Kill kill_;
-  int writes_ = 0;
-};
 
 class TestWorld {
  public:

@@ -1,4 +1,4 @@
-// fedwatt: the operator's command line.
+#include "server/cli/program.h"
 
 #include <algorithm>
 #include <functional>
@@ -26,9 +26,6 @@ constexpr char kExitCodes[] =
     "or job file; 3 no coordinator answers; 4 not allowed or not trusted; 5 not found; 6 any "
     "other\n"
     "error; 7 the job missed one of its [targets]; 130 interrupted.";
-
-// What the chosen command will do once the flags are read.
-using Action = std::function<int(const Context&)>;
 
 void AddJobCommands(CLI::App& app, Action* action) {
   auto run = std::make_shared<RunOptions>();
@@ -331,7 +328,9 @@ bool NamesUnknownCommand(const CLI::App& app, int argc, char** argv) {
   return false;
 }
 
-int Main(int argc, char** argv) {
+}  // namespace
+
+int Program(int argc, char** argv, const AddCommands& more) {
   ConfigureLogging({.level = LogLevel::kWarning});
   RouteGrpcLog();
   const SystemClock clock;
@@ -357,6 +356,7 @@ int Main(int argc, char** argv) {
   AddCertsCommands(app, &action);
   AddCodecCommands(app, &action);
   AddMeterCommands(app, &action);
+  if (more) more(app, &action);
   if (NamesUnknownCommand(app, argc, argv)) return kUsage;
   try {
     app.parse(argc, argv);
@@ -366,7 +366,4 @@ int Main(int argc, char** argv) {
   return action(context);
 }
 
-}  // namespace
 }  // namespace fedwatt::cli
-
-int main(int argc, char** argv) { return fedwatt::cli::Main(argc, argv); }

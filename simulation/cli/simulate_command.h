@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "server/cli/program.h"
+
+// `fedwatt simulate` (docs/simulation.md).
+namespace fedwatt::cli {
+
+struct SimulateOptions {
+  std::string job_file;
+  std::vector<std::string> set;
+  std::string bundle;
+  uint64_t parameters = 10'000;  // of the synthetic model, without a bundle
+  uint64_t clients = 100;
+  uint64_t seed = 1;
+  std::string fleet;
+  std::string trainer = "synthetic";
+  int workers = 1;
+  std::string torch_tool;
+  std::string dataset;
+  std::string evaluation_dataset;
+  std::string scratch;
+  std::string trace;
+  bool explain = false;
+  std::string series;  // CSV
+  std::string html;
+  bool check = false;
+  uint64_t seeds = 1000;
+};
+
+// 0: the job completed; 1: it did not, or a check was violated; 7: it missed one of its [targets].
+int Simulate(const Context& context, const SimulateOptions& options);
+
+void AddSimulateCommands(CLI::App& app, Action* action);
+
+}  // namespace fedwatt::cli
