@@ -154,10 +154,11 @@ TEST_F(SimulationTest, AFloorOnTheBatteryStopsWorkBeforeItIsEmpty) {
 }
 
 TEST_F(SimulationTest, DropoutsComeBackAndTheJobCompletes) {
-  options_.fleet.dropouts_per_hour = 30;
+  options_.fleet.dropouts_per_hour = 6;
   options_.fleet.dropout_s = 60;
   options_.fleet.work_scale = 1e6;
   options_.job.round.min_reports = 2;
+  options_.job.round.max_attempts = 1000;
   const SimulationResult result = Run();
   EXPECT_GT(result.tally.dropouts, 0U);
   EXPECT_EQ(result.job.state, JobState::kCompleted);
