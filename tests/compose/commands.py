@@ -3,7 +3,7 @@
 import subprocess
 import threading
 
-FOLLOW_LIMIT_S = 180
+FOLLOW_LIMIT_S = 420
 
 
 class Failure(Exception):

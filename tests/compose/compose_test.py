@@ -124,8 +124,10 @@ class ComposeTest:
     # ---- runs
 
     def start_fleet(self):
+        # So patient that on a busy machine, too, a round has all of its devices.
         environment = dict(os.environ, FEDWATT_TAG=TAG, FEDWATT_ROUNDS=str(ROUNDS),
-                           FEDWATT_GOAL=str(GOAL))
+                           FEDWATT_GOAL=str(GOAL), FEDWATT_SELECTION_S='600',
+                           FEDWATT_DEADLINE_S='600')
         self.fleet = Fleet(engines.compose_command(), PROJECT, environment)
         self.fleet.down()  # what a killed test has left
         self.fleet.up(SCALE)
@@ -137,6 +139,10 @@ class ComposeTest:
         self.fleet.wait_for_line(device, 'training', f'/r{number}/')
         self.fleet.kill_and_start(device)
         self.note(f'killed the device {identity} at work in round {number}, and started it again')
+        # The containers of its service are alike; its state and its certificate are not.
+        self.fleet.wait_for_line(device, 'reported', f'/r{number}/')
+        lives = re.findall(r'device: this is (\S+)', run(['docker', 'logs', device]))
+        self.check('it came back as the same device, and reported', lives == [identity] * 2, lives)
 
     def disturb(self):
         """Follows the job; kills a device in round 2 and the coordinator in round 3."""
@@ -177,6 +183,7 @@ class ComposeTest:
         run(['docker', 'stop', coordinator])
         state = self.fleet.inspect(coordinator)['State']
         self.check('the coordinator stops when told to', state['ExitCode'] == 0, state['ExitCode'])
+        self.fleet.save_logs(self.logs)
         folder = FOLDER / 'result'
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
