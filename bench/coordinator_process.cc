@@ -41,6 +41,7 @@ absl::StatusOr<Subprocess> Spawn(const CoordinatorProcessOptions& options,
   } else {
     child.argv.insert(child.argv.end(), {"--tls-dir", options.tls_dir});
   }
+  child.argv.insert(child.argv.end(), options.extra.begin(), options.extra.end());
   child.fds = {{log, 1}, {log, 2}};
   absl::StatusOr<Subprocess> process = Subprocess::Spawn(child);
   close(log);

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -22,6 +23,7 @@ struct CoordinatorProcessOptions {
   std::string data_dir;
   std::string tls_dir;   // certificates "coordinator" and "operator"; empty: insecure
   std::string log_path;  // its output
+  std::vector<std::string> extra = {};  // more flags
 };
 
 // A real coordinator on loopback, and its admin service as blocking calls. Ended with SIGKILL on

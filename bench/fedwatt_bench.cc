@@ -12,6 +12,7 @@
 #include "bench/micro.h"
 #include "bench/rounds.h"
 #include "bench/scratch_dir.h"
+#include "bench/sdk.h"
 #include "bench/table.h"
 #include "bench/train.h"
 #include "common/base/clock.h"
@@ -27,6 +28,7 @@ constexpr char kFooter[] = R"(Sections:
   train    images a second of a client, beside a bare LibTorch loop (1 minute)
   codecs   errors and sizes beside theory, speeds beside this machine's memory (20 seconds)
   memory   the coordinator's peak memory with 10 and with 1,000 clients (2 minutes)
+  sdk      the client library: size, memory, start, wake-ups, 500 clients in one process (3 minutes)
   micro    the coordinator's inner loops, beside memcpy, axpy and fsync (1 minute)
   all      all of them
 
@@ -41,6 +43,7 @@ struct Options {
   std::string json;
   std::string only;
   std::string scratch;
+  std::string library;
   bool strict = false;
 };
 
@@ -80,6 +83,10 @@ absl::Status Run(const Options& options, Table* table) {
     std::fprintf(stderr, "== codecs\n");
     FW_RETURN_IF_ERROR(RunCodecs(*interrupt, table));
   }
+  if (wanted("sdk")) {
+    FW_RETURN_IF_ERROR(
+        RunSdk({bin_dir, options.library, options.scratch}, clock, interrupt.get(), table));
+  }
   if (wanted("micro")) {
     std::fprintf(stderr, "== inner loops\n");
     FW_ASSIGN_OR_RETURN(const ScratchDir dir, ScratchDir::Create(options.scratch));
@@ -93,14 +100,17 @@ int Main(int argc, char** argv) {
   CLI::App app{"Measures this machine's limits and our figures beside them, as one table."};
   Options options;
   options.scratch = DefaultScratch();
-  app.add_option("SECTION", options.section, "rounds | memory | train | codecs | micro | all")
-      ->check(CLI::IsMember({"rounds", "memory", "train", "codecs", "micro", "all"}))
+  app.add_option("SECTION", options.section, "rounds | memory | train | codecs | sdk | micro | all")
+      ->check(CLI::IsMember({"rounds", "memory", "train", "codecs", "sdk", "micro", "all"}))
       ->capture_default_str();
   app.add_option("--json", options.json, "Also write the figures to this file")->type_name("FILE");
   app.add_option("--only", options.only, "Of the rounds, those whose name contains this");
   app.add_option("--scratch", options.scratch, "Folder for temporary files (1 GB)")
       ->type_name("DIR")
       ->capture_default_str();
+  app.add_option("--library", options.library,
+                 "For sdk: libfedwatt_client.so of the preset sdk, whose size is measured")
+      ->type_name("FILE");
   app.add_flag("--strict", options.strict, "Exit code 3 when a target was missed");
   app.footer(kFooter);
   try {
