@@ -1,7 +1,7 @@
 # Third-party libraries, all from the distribution (deploy/packages.txt).
 #
 # Targets to name in DEPS: absl::*, protobuf::libprotobuf, gRPC::grpc++, gRPC::grpc++_reflection,
-# OpenSSL::SSL, OpenSSL::Crypto, SQLite::SQLite3, CURL::libcurl, PkgConfig::ZSTD, PkgConfig::HWY, htscodecs (fedwatt_htscodecs), CLI11::CLI11,
+# OpenSSL::SSL, OpenSSL::Crypto, SQLite::SQLite3, CURL::libcurl, PkgConfig::ZSTD, PkgConfig::HWY, htscodecs (fedwatt_htscodecs), Eigen3::Eigen, CLI11::CLI11,
 # tomlplusplus::tomlplusplus, spdlog::spdlog, nlohmann_json::nlohmann_json, GTest::gmock,
 # benchmark::benchmark, fedwatt_proto. LibTorch: call fedwatt_find_torch(), then DEPS libtorch.
 
@@ -26,6 +26,7 @@ add_library(fedwatt_htscodecs INTERFACE)
 target_link_libraries(fedwatt_htscodecs INTERFACE ${HTSCODECS_LIBRARY})
 target_include_directories(fedwatt_htscodecs SYSTEM INTERFACE ${HTSCODECS_INCLUDE_DIR})
 
+find_package(Eigen3 3.3 REQUIRED NO_MODULE)
 find_package(CLI11 CONFIG REQUIRED)
 find_package(tomlplusplus CONFIG REQUIRED)
 find_package(spdlog CONFIG REQUIRED)

@@ -8,9 +8,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "client/trainers/torch/graph_derivation.h"
 #include "client/trainers/torch/script_module.h"
 #include "common/base/rng.h"
 #include "common/base/status_macros.h"
+#include "common/graph/training_graph.h"
 
 namespace fedwatt {
 namespace {
@@ -70,6 +72,25 @@ std::string Save(const torch::jit::Module& module) {
   return std::move(out).str();
 }
 
+// A model without a graph is trained by LibTorch alone: no error.
+void AddGraph(const torch::jit::Module& module, BundleHeader* header, ModelParts* parts) {
+  const auto graph = torch_internal::DeriveTrainingGraph(module, *header);
+  if (!graph.ok()) {
+    parts->why_no_graph = std::string(graph.status().message());
+    parts->notes.push_back(
+        absl::StrCat("no training graph, so clients need LibTorch: ", parts->why_no_graph));
+    return;
+  }
+  parts->graph = SerializeTrainingGraph(*graph);
+  if (torch_internal::HasMethod(module, "metrics", 2)) {
+    parts->notes.push_back("clients without LibTorch report no values of the method metrics");
+  }
+  Artifact artifact;
+  artifact.format = kGraphFormat;
+  artifact.version = absl::StrCat(kGraphVersion);
+  header->artifacts.push_back(artifact);
+}
+
 // Moves the tensors of `module` into `parts`; what stays is one element with stride zero each.
 absl::Status Pack(torch::jit::Module& module, BundleHeader header, ModelParts* parts) {
   torch::NoGradGuard no_grad;
@@ -90,6 +111,7 @@ absl::Status Pack(torch::jit::Module& module, BundleHeader header, ModelParts* p
   artifact.format = "torchscript";
   artifact.version = TorchVersion();
   header.artifacts = {artifact};
+  AddGraph(module, &header, parts);
   parts->header = std::move(header);
   return absl::OkStatus();
 }
@@ -209,6 +231,29 @@ absl::StatusOr<torch::jit::Module> LoadWithTensors(const Bundle& bundle, bool wi
 }  // namespace
 
 std::string TorchVersion() { return TORCH_VERSION; }
+
+std::vector<std::span<const uint8_t>> ModelParts::artifacts() const {
+  std::vector<std::span<const uint8_t>> blobs = {torchscript};
+  if (!graph.empty()) blobs.push_back(AsBytes(graph));
+  return blobs;
+}
+
+absl::StatusOr<std::string> WhyNoGraph(const Bundle& bundle,
+                                       const std::vector<std::string>& allow_ops) {
+  for (const Artifact& artifact : bundle.header().artifacts) {
+    if (artifact.format == kGraphFormat) return std::string();
+  }
+  return GuardTorch("cannot look at the module", [&]() -> absl::StatusOr<std::string> {
+    FW_ASSIGN_OR_RETURN(const ByteSpan archive, torch_internal::TorchScriptOf(bundle));
+    const auto module = torch_internal::LoadModule(archive, OperatorAllowList(allow_ops));
+    if (!module.ok()) return std::string(module.status().message());
+    FW_RETURN_IF_ERROR(torch_internal::CheckMethods(*module, bundle.header()));
+    FW_RETURN_IF_ERROR(
+        torch_internal::CheckAgainstManifest(NamedTensors(*module), bundle.header().manifest));
+    const auto graph = torch_internal::DeriveTrainingGraph(*module, bundle.header());
+    return graph.ok() ? std::string() : std::string(graph.status().message());
+  });
+}
 
 absl::StatusOr<ModelParts> BuildModel(const ScriptNet& net, uint64_t seed) {
   torch_internal::ConfigureProcess();

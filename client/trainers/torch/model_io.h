@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -18,10 +19,15 @@ namespace fedwatt {
 
 // All that BundleWriter::Write needs, and remarks for the person who made it.
 struct ModelParts {
-  BundleHeader header;  // with one artifact, "torchscript"
+  BundleHeader header;  // artifacts: "torchscript", and kGraphFormat where there is a graph
   std::vector<uint8_t> torchscript;
+  std::string graph;         // for trainers without LibTorch (docs/portable.md); may be empty
+  std::string why_no_graph;  // then: the layer and the operator that have no counterpart
   std::vector<uint8_t> tensors;
   std::vector<std::string> notes;
+
+  // In the header's order, for BundleWriter::Write.
+  std::vector<std::span<const uint8_t>> artifacts() const;
 };
 
 // Compiles `net` and draws its parameters: equal seeds give equal bytes on every machine.
@@ -51,6 +57,11 @@ struct OperatorCount {
 // Every operator that the bundle's module can reach, without running it.
 absl::StatusOr<std::vector<OperatorCount>> ListOperators(const Bundle& bundle,
                                                          const std::vector<std::string>& allow_ops);
+
+// Why the bundle carries no training graph, by looking at its module again; empty: it could be
+// derived now (a newer program made it), or the bundle carries one.
+absl::StatusOr<std::string> WhyNoGraph(const Bundle& bundle,
+                                       const std::vector<std::string>& allow_ops);
 
 // A TorchScript archive with the bundle's tensors inside (zeros without `with_tensors`), for
 // torch.jit.load.

@@ -123,7 +123,8 @@ std::string ReadableName(const std::string& qualified) {
 }
 
 // The last line of a TorchScript traceback says what went wrong.
-std::string Reason(const std::string& message) {
+std::string Reason(const std::string& traceback) {
+  const std::string message(absl::StripAsciiWhitespace(traceback));
   std::string reason;
   const std::vector<std::string> lines = absl::StrSplit(message, '\n');
   for (const std::string& line : lines) {

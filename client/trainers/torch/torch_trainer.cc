@@ -1,6 +1,5 @@
 #include "client/trainers/torch/torch_trainer.h"
 
-#include <sys/resource.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
 #include <torch/cuda.h>
 
@@ -12,6 +11,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "client/trainers/local_work/local_work.h"
 #include "client/trainers/torch/script_module.h"
 #include "client/trainers/torch/training_loop.h"
 #include "common/base/cpu_time.h"
@@ -28,13 +28,6 @@ using torch_internal::GuardTorch;
 using torch_internal::Trainable;
 using torch_internal::TrainingStats;
 using torch_internal::Workload;
-using torch_internal::WorkMonitor;
-
-uint64_t PeakMemoryBytes() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<uint64_t>(usage.ru_maxrss) * 1024;
-}
 
 // Checked, and never run itself: every request runs a copy, since a graph may change any attribute
 // of its module.
@@ -52,26 +45,6 @@ struct RunState {
   ByteSpan base;  // the base model's flat tensors, aligned
   torch::jit::Module module;
   std::vector<at::Tensor> tensors;  // of `module`, in manifest order
-};
-
-// Sets a label of UpdateMetrics::seconds_by_phase when it goes out of scope.
-class PhaseTimer {
- public:
-  PhaseTimer(const Clock& clock, std::string phase, UpdateMetrics* metrics)
-      : clock_(clock),
-        phase_(std::move(phase)),
-        metrics_(metrics),
-        start_us_(clock.MonotonicUs()) {}
-  ~PhaseTimer() {
-    metrics_->seconds_by_phase[phase_] +=
-        static_cast<double>(clock_.MonotonicUs() - start_us_) * 1e-6;
-  }
-
- private:
-  const Clock& clock_;
-  const std::string phase_;
-  UpdateMetrics* const metrics_;
-  const int64_t start_us_;
 };
 
 class TorchTrainer final : public Trainer {
@@ -122,17 +95,6 @@ class TorchTrainer final : public Trainer {
   std::shared_ptr<const Dataset> dataset_;
   RunState run_;
 };
-
-RngKey KeyFor(const TrainRequest& request, const std::string& purpose) {
-  return {request.key.job, request.key.round, request.seed_key, purpose, request.plan.seed};
-}
-
-// The same examples in every round, so that losses of rounds compare.
-RngKey EvaluationKey(const TrainRequest& request) {
-  RngKey key = KeyFor(request, "local-evaluation");
-  key.round = 0;
-  return key;
-}
 
 absl::StatusOr<at::Device> TorchTrainer::PickDevice() const {
   if (options_.device == "cpu") return at::Device(at::kCPU);
@@ -245,7 +207,7 @@ absl::Status TorchTrainer::Prepare(const TrainRequest& request) {
     FW_ASSIGN_OR_RETURN(dataset_, options_.open_dataset(request.dataset));
     dataset_key_ = key;
   }
-  return torch_internal::CheckInput(loaded_->header, *dataset_);
+  return CheckInput(loaded_->header, *dataset_);
 }
 
 void TorchTrainer::SeedGenerators(const TrainRequest& request) const {
@@ -258,8 +220,7 @@ absl::StatusOr<TrainResult> TorchTrainer::RunGuarded(
     const std::function<void(const TrainProgress&)>& progress) {
   const Clock& clock = *options_.clock;
   const int64_t cpu_start_us = SelfCpuTimeUs();
-  int64_t limit_ms = request.plan.time_limit_ms;
-  if (request.time_left_ms != 0) limit_ms = std::min(limit_ms, request.time_left_ms);
+  const int64_t limit_ms = TimeLimitMs(request);
   WorkMonitor monitor(clock, clock.MonotonicUs() + limit_ms * 1000, limit_ms, cancel, progress);
   FW_RETURN_IF_ERROR(monitor.Check());
 
@@ -296,8 +257,8 @@ absl::Status TorchTrainer::EvaluateInto(const Workload& work, const std::vector<
 
 absl::Status TorchTrainer::RunEvaluation(const TrainRequest& request, const Workload& work,
                                          TrainResult* result) {
-  const std::vector<uint64_t> examples = torch_internal::FixedSubset(
-      work.dataset.size(), request.plan.max_examples, EvaluationKey(request));
+  const std::vector<uint64_t> examples =
+      FixedSubset(work.dataset.size(), request.plan.max_examples, EvaluationKey(request));
   result->metrics.examples = examples.size();
   return EvaluateInto(work, examples, &result->metrics.after, &result->metrics);
 }
@@ -343,8 +304,8 @@ absl::Status TorchTrainer::RunTraining(const TrainRequest& request, const Worklo
   const Plan& plan = request.plan;
   FW_ASSIGN_OR_RETURN(const UpdateLayout layout,
                       MakeUpdateLayout(loaded_->header.manifest, plan.frozen, plan.buffers));
-  const std::vector<uint64_t> examples = torch_internal::FixedSubset(
-      work.dataset.size(), plan.local_evaluation_examples, EvaluationKey(request));
+  const std::vector<uint64_t> examples =
+      FixedSubset(work.dataset.size(), plan.local_evaluation_examples, EvaluationKey(request));
   UpdateMetrics& metrics = result->metrics;
   const bool both = plan.local_evaluation == LocalEvaluation::kBoth;
   if (both || plan.local_evaluation == LocalEvaluation::kBefore) {

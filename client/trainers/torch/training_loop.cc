@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
-#include <numeric>
 #include <tuple>
 
 #include "absl/strings/str_cat.h"
@@ -18,18 +17,11 @@
 namespace fedwatt::torch_internal {
 namespace {
 
-// Large enough to keep a core busy, small enough that a check for cancellation comes soon.
-constexpr uint64_t kEvaluationBatch = 128;
-
 struct TensorBatch {
   uint64_t n = 0;
   at::Tensor x;
   at::Tensor y;
 };
-
-int64_t Product(const std::vector<int64_t>& shape) {
-  return std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
-}
 
 // Reads batches of a dataset into tensors; the tensors of one batch live until the next.
 class BatchReader {
@@ -61,33 +53,6 @@ class BatchReader {
   std::vector<int64_t> input_shape_;
   std::vector<uint64_t> indices_;
   Batch batch_;
-};
-
-// Indices in the order of training: one permutation after the other.
-class EpochOrder {
- public:
-  EpochOrder(uint64_t size, uint64_t batch_size, const RngKey& key)
-      : order_(size), batch_size_(batch_size), rng_(key) {
-    std::iota(order_.begin(), order_.end(), uint64_t{0});
-    next_ = size;
-  }
-
-  std::pair<const uint64_t*, size_t> NextBatch() {
-    if (next_ == order_.size()) {
-      rng_.Shuffle(order_);
-      next_ = 0;
-    }
-    const size_t count = std::min<uint64_t>(batch_size_, order_.size() - next_);
-    const uint64_t* first = order_.data() + next_;
-    next_ += count;
-    return {first, count};
-  }
-
- private:
-  std::vector<uint64_t> order_;
-  uint64_t batch_size_;
-  size_t next_;
-  Rng rng_;
 };
 
 std::unique_ptr<torch::optim::Optimizer> MakeOptimizer(const OptimizerSpec& spec,
@@ -151,19 +116,13 @@ void ClipGradients(const Trainable& trainable, double max_norm) {
   }
 }
 
-absl::Status NotFinite(double loss, uint64_t step, const Plan& plan) {
-  return absl::InvalidArgumentError(absl::StrCat(
-      "the loss is ", loss, " at step ", step + 1, " (lr ", plan.optimizer.lr, ", batch size ",
-      plan.batch_size, "): lower plan.optimizer.lr or set plan.clip_grad_norm"));
-}
-
 absl::StatusOr<double> TrainStep(const Workload& work, const Plan& plan, const Trainable& trainable,
                                  const TensorBatch& batch, torch::optim::Optimizer& optimizer) {
   for (const at::Tensor& parameter : trainable.parameters) parameter.mutable_grad().reset();
   FW_ASSIGN_OR_RETURN(at::Tensor loss, LossOf(work, batch));
   if (loss.dim() > 0) loss = loss.mean();
   const double value = loss.item<double>();
-  if (!std::isfinite(value)) return NotFinite(value, work.monitor.steps_done(), plan);
+  if (!std::isfinite(value)) return LossNotFinite(value, work.monitor.steps_done(), plan);
   if (!loss.requires_grad()) {
     return absl::InvalidArgumentError(
         absl::StrCat("method ", work.header.loss_method, " does not depend on any trained ",
@@ -243,66 +202,15 @@ absl::Status EvaluateBatch(const Workload& work, const TensorBatch& batch, bool 
 
 }  // namespace
 
-WorkMonitor::WorkMonitor(const Clock& clock, int64_t deadline_us, int64_t limit_ms,
-                         const std::atomic<bool>& cancel, const ProgressFn& progress)
-    : clock_(clock),
-      deadline_us_(deadline_us),
-      limit_ms_(limit_ms),
-      cancel_(cancel),
-      progress_(progress) {}
-
-absl::Status WorkMonitor::Check() const {
-  if (cancel_.load(std::memory_order_relaxed)) {
-    return absl::CancelledError(
-        absl::StrCat("training was cancelled after ", state_.steps_done, " steps"));
-  }
-  if (clock_.MonotonicUs() < deadline_us_) return absl::OkStatus();
-  return absl::DeadlineExceededError(
-      absl::StrCat("the time limit of ", limit_ms_, " ms ended after ", state_.steps_done, " of ",
-                   state_.steps_total,
-                   " steps: raise plan.time_limit_ms or the round's deadline, or plan fewer "
-                   "local steps"));
-}
-
-void WorkMonitor::Alive() const {
-  if (progress_) progress_(state_);
-}
-
-void WorkMonitor::StepDone(double loss) {
-  ++state_.steps_done;
-  state_.loss = loss;
-  Alive();
-}
-
-absl::Status CheckInput(const BundleHeader& header, const Dataset& dataset) {
-  if (dataset.size() == 0) {
-    return absl::InvalidArgumentError("the dataset has no examples for this client");
-  }
-  const std::vector<int64_t> shape = dataset.input_shape();
-  if (Product(shape) != Product(header.input_shape)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("examples have shape [", absl::StrJoin(shape, ", "), "], model ", header.name,
-                     " takes [", absl::StrJoin(header.input_shape, ", "), "]"));
-  }
-  if (dataset.input_dtype() != header.input_dtype) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("examples are ", DTypeName(dataset.input_dtype()), ", model ", header.name,
-                     " takes ", DTypeName(header.input_dtype)));
-  }
-  return absl::OkStatus();
-}
-
 absl::StatusOr<TrainingStats> Train(const Workload& work, const Plan& plan,
                                     const Trainable& trainable, const RngKey& shuffle) {
   const uint64_t size = work.dataset.size();
-  const uint64_t batch_size = plan.batch_size;
-  const uint64_t per_epoch = (size + batch_size - 1) / batch_size;
-  const uint64_t total = plan.local_steps > 0 ? plan.local_steps : plan.local_epochs * per_epoch;
+  const uint64_t total = PlannedSteps(plan, size);
   work.monitor.ExpectSteps(total);
   work.module.train(true);
   std::unique_ptr<torch::optim::Optimizer> optimizer =
       MakeOptimizer(plan.optimizer, trainable.parameters);
-  EpochOrder order(size, batch_size, shuffle);
+  EpochOrder order(size, plan.batch_size, shuffle);
   BatchReader reader(work);
   for (uint64_t step = 0; step < total; ++step) {
     FW_RETURN_IF_ERROR(work.monitor.Check());
@@ -312,7 +220,7 @@ absl::StatusOr<TrainingStats> Train(const Workload& work, const Plan& plan,
     work.monitor.StepDone(loss);
   }
   for (const at::Tensor& parameter : trainable.parameters) parameter.mutable_grad().reset();
-  return TrainingStats{std::min(size, total * batch_size), total};
+  return TrainingStats{std::min(size, total * plan.batch_size), total};
 }
 
 absl::StatusOr<EvaluationResult> Evaluate(const Workload& work,
@@ -331,19 +239,6 @@ absl::StatusOr<EvaluationResult> Evaluate(const Workload& work,
   }
   for (auto& [name, value] : result.named) value /= static_cast<double>(result.sums.examples);
   return result;
-}
-
-std::vector<uint64_t> FixedSubset(uint64_t size, uint64_t limit, const RngKey& key) {
-  std::vector<uint64_t> indices(size);
-  std::iota(indices.begin(), indices.end(), uint64_t{0});
-  if (limit == 0 || limit >= size) return indices;
-  Rng rng(key);
-  for (uint64_t i = 0; i < limit; ++i) {
-    std::swap(indices[i], indices[i + rng.UniformInt(size - i)]);
-  }
-  indices.resize(limit);
-  std::sort(indices.begin(), indices.end());
-  return indices;
 }
 
 }  // namespace fedwatt::torch_internal

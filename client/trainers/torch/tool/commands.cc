@@ -20,6 +20,7 @@
 #include "common/base/suggest.h"
 #include "common/bundle/bundle.h"
 #include "common/crypto/ed25519.h"
+#include "common/graph/training_graph.h"
 
 namespace fedwatt::tool {
 namespace {
@@ -80,7 +81,7 @@ absl::Status WriteParts(const std::string& output, const std::string& key_path,
   if (!key_path.empty()) {
     FW_ASSIGN_OR_RETURN(key, SigningKey::Load(key_path));
   }
-  FW_RETURN_IF_ERROR(BundleWriter::Write(output, parts.header, {parts.torchscript}, parts.tensors,
+  FW_RETURN_IF_ERROR(BundleWriter::Write(output, parts.header, parts.artifacts(), parts.tensors,
                                          key ? &*key : nullptr));
   FW_ASSIGN_OR_RETURN(const auto bundle, Bundle::Open(output));
   const uint64_t parameters = parts.header.manifest.TrainableElements();
@@ -94,6 +95,8 @@ absl::Status WriteParts(const std::string& output, const std::string& key_path,
                {"header_sha256", DigestHex(bundle->header_sha256())},
                {"tensors_sha256", DigestHex(bundle->tensors_sha256())},
                {"signed_by", signer},
+               {"training_graph", !parts.graph.empty()},
+               {"why_no_graph", parts.why_no_graph},
                {"notes", parts.notes}});
     return absl::OkStatus();
   }
@@ -117,8 +120,33 @@ json TensorsJson(const Manifest& manifest) {
   return tensors;
 }
 
+// What inspect tells of the training graph.
+struct GraphNote {
+  std::vector<std::string> layers;  // "conv1: conv2d"
+  std::string why_none;
+};
+
+absl::StatusOr<GraphNote> NoteGraph(const Bundle& bundle, const CommonArgs& common) {
+  GraphNote note;
+  for (const Artifact& artifact : bundle.header().artifacts) {
+    if (artifact.format != kGraphFormat) continue;
+    FW_ASSIGN_OR_RETURN(const TrainingGraph graph,
+                        ParseTrainingGraph(bundle.ArtifactData(artifact)));
+    FW_RETURN_IF_ERROR(GraphShapes(graph, bundle.header()).status());
+    for (const Layer& layer : graph.layers) {
+      note.layers.push_back(absl::StrCat(layer.name, ": ", LayerKindName(layer.kind)));
+    }
+    return note;
+  }
+  FW_ASSIGN_OR_RETURN(note.why_none, WhyNoGraph(bundle, common.allow_ops));
+  if (note.why_none.empty()) {
+    note.why_none = "an older fedwatt-torch made this bundle; make it again";
+  }
+  return note;
+}
+
 json InspectJson(const std::string& file, const Bundle& bundle,
-                 const std::vector<OperatorCount>& operators) {
+                 const std::vector<OperatorCount>& operators, const GraphNote& graph) {
   const BundleHeader& header = bundle.header();
   json artifacts = json::array();
   for (const Artifact& artifact : header.artifacts) {
@@ -144,7 +172,9 @@ json InspectJson(const std::string& file, const Bundle& bundle,
           {"header_sha256", DigestHex(bundle.header_sha256())},
           {"artifacts", artifacts},
           {"signed_by", bundle.signer_key_ids()},
-          {"operators", ops}};
+          {"operators", ops},
+          {"training_graph", graph.layers},
+          {"why_no_graph", graph.why_none}};
 }
 
 std::string TensorTable(const Manifest& manifest) {
@@ -160,7 +190,7 @@ std::string TensorTable(const Manifest& manifest) {
 }
 
 std::string InspectText(const std::string& file, const Bundle& bundle,
-                        const std::vector<OperatorCount>& operators) {
+                        const std::vector<OperatorCount>& operators, const GraphNote& graph) {
   const BundleHeader& header = bundle.header();
   std::string text = absl::StrCat(file, ": ", header.name, header.description.empty() ? "" : ", ",
                                   header.description, "\n", "  task        ", TaskName(header.task),
@@ -183,7 +213,11 @@ std::string InspectText(const std::string& file, const Bundle& bundle,
     absl::StrAppend(&text, " ", op.op, op.count > 1 ? absl::StrCat("(", op.count, ")") : "");
     if (!op.allowed) absl::StrAppend(&refused, " ", op.op, " in ", op.method);
   }
-  absl::StrAppend(&text, "\n");
+  absl::StrAppend(&text, "\n  graph       ",
+                  graph.layers.empty()
+                      ? absl::StrCat("none, clients need LibTorch: ", graph.why_none)
+                      : absl::StrJoin(graph.layers, ", "),
+                  "\n");
   if (!refused.empty()) absl::StrAppend(&text, "  NOT ALLOWED on clients:", refused, "\n");
   return text;
 }
@@ -217,10 +251,11 @@ absl::Status RunImport(const ImportArgs& args, const CommonArgs& common) {
 absl::Status RunInspect(const std::string& file, const CommonArgs& common) {
   FW_ASSIGN_OR_RETURN(const auto bundle, Bundle::Open(file));
   FW_ASSIGN_OR_RETURN(const auto operators, ListOperators(*bundle, common.allow_ops));
+  FW_ASSIGN_OR_RETURN(const GraphNote graph, NoteGraph(*bundle, common));
   if (common.json) {
-    PrintJson(InspectJson(file, *bundle, operators));
+    PrintJson(InspectJson(file, *bundle, operators, graph));
   } else {
-    Print(InspectText(file, *bundle, operators));
+    Print(InspectText(file, *bundle, operators, graph));
   }
   return absl::OkStatus();
 }

@@ -167,7 +167,7 @@ class TorchTest : public ::testing::Test {
     ASSERT_TRUE(parts.ok()) << parts.status();
     request_.bundle_path = dir_ + "/model.fwb";
     request_.model_path = dir_ + "/tensors";
-    ASSERT_TRUE(BundleWriter::Write(request_.bundle_path, parts->header, {parts->torchscript},
+    ASSERT_TRUE(BundleWriter::Write(request_.bundle_path, parts->header, parts->artifacts(),
                                     parts->tensors, nullptr)
                     .ok());
     ASSERT_TRUE(WriteFileAtomic(request_.model_path, AsText(parts->tensors)).ok());

@@ -1,0 +1,108 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "client/datasets/dataset.h"
+#include "client/sdk/trainer.h"
+#include "common/base/clock.h"
+#include "common/base/rng.h"
+#include "common/model/bundle_header.h"
+
+// What all trainers do alike, whatever computes their gradients: the order of examples, the
+// examples that evaluations see, limits and progress. Equal requests see equal batches.
+namespace fedwatt {
+
+// Large enough to keep a core busy, small enough that a check for cancellation comes soon.
+inline constexpr uint64_t kEvaluationBatch = 128;
+
+// The stream of random numbers for one purpose of a request.
+RngKey KeyFor(const TrainRequest& request, const std::string& purpose);
+// For FixedSubset: the same examples in every round, so that losses of rounds compare.
+RngKey EvaluationKey(const TrainRequest& request);
+
+// At most `limit` (0: all) of a dataset's examples, sorted: always the same ones for a key.
+std::vector<uint64_t> FixedSubset(uint64_t size, uint64_t limit, const RngKey& key);
+
+// Steps of a plan on so many examples.
+uint64_t PlannedSteps(const Plan& plan, uint64_t examples);
+
+// Indices in the order of training: one permutation after the other. Every example of an epoch is
+// seen once, the last batch of an epoch may be smaller.
+class EpochOrder {
+ public:
+  // `key`: KeyFor(request, "shuffle").
+  EpochOrder(uint64_t size, uint64_t batch_size, const RngKey& key);
+
+  // Valid until the next call.
+  std::pair<const uint64_t*, size_t> NextBatch();
+
+ private:
+  std::vector<uint64_t> order_;
+  uint64_t batch_size_;
+  size_t next_;
+  Rng rng_;
+};
+
+// OK when one example fits the bundle's input (equal dtype; equal shape, or as many elements).
+absl::Status CheckInput(const BundleHeader& header, const Dataset& dataset);
+
+// INVALID_ARGUMENT: training went astray at this step (from 0).
+absl::Status LossNotFinite(double loss, uint64_t step, const Plan& plan);
+
+// The smaller of the plan's time limit and what the request has left.
+int64_t TimeLimitMs(const TrainRequest& request);
+
+// Decides between two steps whether work goes on, and tells who waits how far it is.
+class WorkMonitor {
+ public:
+  using ProgressFn = std::function<void(const TrainProgress&)>;
+
+  // `deadline_us` on clock.MonotonicUs(); `limit_ms` is for the message. All outlive the monitor.
+  WorkMonitor(const Clock& clock, int64_t deadline_us, int64_t limit_ms,
+              const std::atomic<bool>& cancel, const ProgressFn& progress);
+
+  void ExpectSteps(uint64_t total) { state_.steps_total = total; }
+
+  // CANCELLED or DEADLINE_EXCEEDED.
+  absl::Status Check() const;
+
+  // A batch was evaluated (or something else ended that is no training step).
+  void Alive() const;
+  void StepDone(double loss);
+
+  uint64_t steps_done() const { return state_.steps_done; }
+
+ private:
+  const Clock& clock_;
+  const int64_t deadline_us_;
+  const int64_t limit_ms_;
+  const std::atomic<bool>& cancel_;
+  const ProgressFn& progress_;
+  TrainProgress state_;
+};
+
+// Adds to a label of UpdateMetrics::seconds_by_phase when it goes out of scope.
+class PhaseTimer {
+ public:
+  PhaseTimer(const Clock& clock, std::string phase, UpdateMetrics* metrics);
+  ~PhaseTimer();
+  PhaseTimer(const PhaseTimer&) = delete;
+  PhaseTimer& operator=(const PhaseTimer&) = delete;
+
+ private:
+  const Clock& clock_;
+  const std::string phase_;
+  UpdateMetrics* const metrics_;
+  const int64_t start_us_;
+};
+
+// Of this process, so far.
+uint64_t PeakMemoryBytes();
+
+}  // namespace fedwatt
