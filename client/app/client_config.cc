@@ -49,8 +49,10 @@ void AddWorkFlags(CLI::App& app, ClientConfig* config, Raw* raw) {
   app.add_option("--dataset", config->datasets,
                  "name=format:/path?option=value&... (repeatable); just a name for --trainer echo");
   app.add_option("--label", raw->labels, "key=value that jobs can ask for (repeatable)");
-  app.add_option("--trainer", config->trainer, "torch | echo")
-      ->check(CLI::IsMember({"torch", "echo"}))
+  app.add_option("--trainer", config->trainer,
+                 "auto | torch | portable | echo (auto: torch where fedwatt-torch is installed, "
+                 "else portable, which trains models with a training graph without LibTorch)")
+      ->check(CLI::IsMember({"auto", "torch", "portable", "echo"}))
       ->capture_default_str();
   app.add_option("--worker-path", config->worker_path,
                  "The program fedwatt-torch (default: beside this one)");

@@ -33,8 +33,8 @@ struct ClientConfig {
   std::string device_class;
   std::string app_version;
 
-  std::string trainer = "torch";
-  std::string worker_path;  // empty: beside this program
+  std::string trainer = "auto";  // torch where it is installed, else portable
+  std::string worker_path;       // empty: beside this program
   std::string device = "auto";
   uint64_t memory_limit_bytes = 0;  // 0: the trainer's default
   std::string meter = "auto";

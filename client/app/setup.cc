@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "client/trainers/echo/echo_trainer.h"
+#include "client/trainers/portable/portable_trainer.h"
 #include "client/trainers/worker/worker_trainer.h"
 #include "common/base/cpu_time.h"
 #include "common/base/file.h"
@@ -120,6 +121,12 @@ absl::StatusOr<EnergyMeterEnv> MeterEnv(const ClientConfig& config, std::string*
   return env;
 }
 
+std::unique_ptr<Trainer> PortableTrainer(const ClientConfig& config, const Clock* clock) {
+  PortableTrainerOptions options{.open_dataset = OpenDataset, .clock = clock};
+  if (config.memory_limit_bytes > 0) options.memory_limit_bytes = config.memory_limit_bytes;
+  return MakePortableTrainer(options);
+}
+
 absl::StatusOr<std::string> FolderOfThisProgram() {
   std::array<char, 4096> path;
   const ssize_t length = readlink("/proc/self/exe", path.data(), path.size());
@@ -187,6 +194,7 @@ absl::StatusOr<std::vector<OfferedDataset>> FindDatasets(const ClientConfig& con
 absl::StatusOr<std::unique_ptr<Trainer>> FindTrainer(const ClientConfig& config,
                                                      const Clock* clock) {
   if (config.trainer == "echo") return MakeEchoTrainer(clock);
+  if (config.trainer == "portable") return PortableTrainer(config, clock);
   WorkerTrainerOptions options;
   options.program = config.worker_path;
   if (options.program.empty()) {
@@ -194,9 +202,14 @@ absl::StatusOr<std::unique_ptr<Trainer>> FindTrainer(const ClientConfig& config,
     options.program = absl::StrCat(folder, "/", kWorkerProgram);
   }
   if (access(options.program.c_str(), X_OK) != 0) {
+    // A path that was asked for must be there.
+    if (config.trainer == "auto" && config.worker_path.empty()) {
+      return PortableTrainer(config, clock);
+    }
     return absl::NotFoundError(absl::StrCat(
         "the trainer ", options.program,
-        " is missing or not executable; build fedwatt-torch, or pass --worker-path FILE"));
+        " is missing or not executable; build fedwatt-torch, pass --worker-path FILE, or train "
+        "without LibTorch: --trainer portable"));
   }
   options.device = config.device;
   if (config.memory_limit_bytes > 0) options.memory_limit_bytes = config.memory_limit_bytes;

@@ -35,7 +35,8 @@ absl::StatusOr<std::vector<PublicKey>> LoadTrustedKeys(const std::vector<std::st
 absl::StatusOr<std::vector<OfferedDataset>> FindDatasets(const ClientConfig& config,
                                                          std::vector<std::string>* found);
 
-// NOT_FOUND says where fedwatt-torch was looked for.
+// "auto" is torch where fedwatt-torch is installed, else portable. NOT_FOUND says where
+// fedwatt-torch was looked for.
 absl::StatusOr<std::unique_ptr<Trainer>> FindTrainer(const ClientConfig& config,
                                                      const Clock* clock);
 

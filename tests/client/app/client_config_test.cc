@@ -32,7 +32,7 @@ TEST(ClientConfigTest, TheLeastThatIsNeededIsEnough) {
   const ParsedCommandLine parsed = ParseCommandLine(kLeast);
   ASSERT_FALSE(parsed.exit_code.has_value()) << parsed.text;
   EXPECT_EQ(parsed.config.server, "localhost:7443");
-  EXPECT_EQ(parsed.config.trainer, "torch");
+  EXPECT_EQ(parsed.config.trainer, "auto");
   EXPECT_EQ(parsed.config.meter, "auto");
   EXPECT_EQ(parsed.config.once, 0);
   EXPECT_FALSE(parsed.config.no_sync);

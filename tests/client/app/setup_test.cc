@@ -154,6 +154,21 @@ TEST_F(SetupTest, SaysWhereItLookedForTheTrainer) {
   EXPECT_TRUE(FindTrainer(config_, &clock_).ok());
 }
 
+TEST_F(SetupTest, TrainsWithoutLibTorchOnlyWhereNobodyAskedForIt) {
+  config_.trainer = "portable";
+  const auto portable = FindTrainer(config_, &clock_);
+  ASSERT_TRUE(portable.ok()) << portable.status();
+  EXPECT_EQ((*portable)->name(), "portable");
+  EXPECT_THAT((*portable)->artifact_formats(), testing::ElementsAre("fedwatt-graph"));
+  // fedwatt-torch is not beside this test program.
+  config_.trainer = "auto";
+  const auto found = FindTrainer(config_, &clock_);
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_EQ((*found)->name(), "portable");
+  config_.trainer = "torch";
+  EXPECT_EQ(FindTrainer(config_, &clock_).status().code(), absl::StatusCode::kNotFound);
+}
+
 TEST_F(SetupTest, AMissingKeyNamesItsFile) {
   EXPECT_THAT(Text(LoadTrustedKeys({dir_ + "/owner.pub"}).status()),
               HasSubstr("--trusted-key " + dir_ + "/owner.pub"));
