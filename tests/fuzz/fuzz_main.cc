@@ -27,6 +27,7 @@ constexpr const char* kLimits[] = {"-malloc_limit_mb=32", "-rss_limit_mb=768", "
 std::vector<FuzzTarget> AllTargets() {
   std::vector<FuzzTarget> targets = CodecTargets();
   targets.push_back(CodecTextTarget());
+  targets.push_back(GraphTarget());
   targets.push_back(SymbolTarget());
   targets.push_back(ModelStepTarget());
   for (FuzzTarget& target : WireTargets()) targets.push_back(std::move(target));

@@ -27,6 +27,7 @@ struct FuzzTarget {
 
 std::vector<FuzzTarget> CodecTargets();  // one for each of BuiltinCodecs(), of the same name
 FuzzTarget CodecTextTarget();            // codecs as text, with their parameters
+FuzzTarget GraphTarget();                // common/graph, and a training step of what passes
 FuzzTarget SymbolTarget();               // common/codec/symbol_coder.h
 FuzzTarget ModelStepTarget();            // common/codec/model_step.h
 std::vector<FuzzTarget> WireTargets();   // messages of clients, of the coordinator, bundle headers
