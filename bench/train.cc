@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "bench/line_process.h"
 #include "bench/scratch_dir.h"
+#include "client/trainers/portable/portable_trainer.h"
 #include "client/trainers/worker/worker_trainer.h"
 #include "common/base/file.h"
 #include "common/base/status_macros.h"
@@ -73,8 +74,8 @@ absl::StatusOr<double> LoopOnce(LineProcess* loop, const Interrupt& interrupt) {
   return rate;
 }
 
-void AddFigures(const std::vector<double>& loop, const std::vector<double>& whole, double floor,
-                Table* table) {
+void AddFigures(const std::vector<double>& loop, const std::vector<double>& whole,
+                const std::vector<double>& portable, double floor, Table* table) {
   constexpr char kGroup[] = "training: McMahan's CNN, Fashion-MNIST, batches of 32, one thread";
   table->Add({.group = kGroup,
               .name = "client, training",
@@ -86,6 +87,12 @@ void AddFigures(const std::vector<double>& loop, const std::vector<double>& whol
   table->Add({.group = kGroup,
               .name = "client, a whole assignment",
               .value = Median(whole),
+              .unit = "images/s",
+              .floor = floor,
+              .floor_name = "bare LibTorch loop"});
+  table->Add({.group = kGroup,
+              .name = "client without LibTorch, training",
+              .value = Median(portable),
               .unit = "images/s",
               .floor = floor,
               .floor_name = "bare LibTorch loop"});
@@ -124,17 +131,21 @@ absl::Status RunTrain(const TrainOptions& options, const Clock& clock, const Int
                                           "--lr", absl::StrCat(request.plan.optimizer.lr)}));
 
   // In turns, so that a machine that slows down slows both.
-  std::vector<double> loop, whole, floor;
+  const std::unique_ptr<Trainer> without_torch =
+      MakePortableTrainer({.open_dataset = OpenDataset, .clock = &clock});
+  std::vector<double> loop, whole, portable, floor;
   for (int i = 0; i <= kRepetitions; ++i) {
     FW_RETURN_IF_ERROR(interrupt.Check());
     FW_ASSIGN_OR_RETURN(const double bare_rate, LoopOnce(&bare, interrupt));
     FW_ASSIGN_OR_RETURN(const Rates rates, TrainOnce(&trainer, request, clock));
-    if (i == 0) continue;  // both load LibTorch and the data
+    FW_ASSIGN_OR_RETURN(const Rates portable_rates, TrainOnce(without_torch.get(), request, clock));
+    if (i == 0) continue;  // all load LibTorch and the data
     floor.push_back(bare_rate);
     loop.push_back(rates.loop);
     whole.push_back(rates.whole);
+    portable.push_back(portable_rates.loop);
   }
-  AddFigures(loop, whole, Median(floor), table);
+  AddFigures(loop, whole, portable, Median(floor), table);
   return absl::OkStatus();
 }
 

@@ -18,7 +18,8 @@ struct TrainOptions {
 };
 
 // Images a second of a client's training (the trainer process of an assignment: McMahan's CNN,
-// Fashion-MNIST, batches of 32) beside a plain LibTorch loop over the same model and data.
+// Fashion-MNIST, batches of 32), with LibTorch and without, beside a plain LibTorch loop over the
+// same model and data.
 absl::Status RunTrain(const TrainOptions& options, const Clock& clock, const Interrupt& interrupt,
                       Table* table);
 
