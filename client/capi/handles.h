@@ -18,7 +18,7 @@ class Handles {
     MutexLock lock(&mutex_);
     next_ += kStep;
     live_.emplace(next_, std::move(object));
-    return reinterpret_cast<const void*>(next_);
+    return reinterpret_cast<const void*>(next_);  // NOLINT(performance-no-int-to-ptr)
   }
 
   // Null for what is not live.

@@ -48,6 +48,8 @@
 extern "C" {
 #endif
 
+/* NOLINTBEGIN(modernize-use-using): this is C. */
+
 #define FEDWATT_ABI_VERSION 1u
 
 #if defined(__GNUC__)
@@ -525,6 +527,8 @@ FEDWATT_STABLE int32_t fedwatt_fail(fedwatt_error* error, int32_t code, const ch
 
 /* Where fedwatt-torch was installed beside this library, or "" if it was not. Valid for ever. */
 FEDWATT_UNSTABLE const char* fedwatt_torch_program(void);
+
+/* NOLINTEND(modernize-use-using) */
 
 #ifdef __cplusplus
 }
