@@ -105,6 +105,19 @@ TEST_F(ToolTest, NewSignsAndInspectShowsIt) {
   const auto info = nlohmann::json::parse(inspected.out);
   EXPECT_EQ(info["tensors"].size(), 8u);
   EXPECT_EQ(info["header_sha256"], json["header_sha256"]);
+  EXPECT_EQ(info["training_graph"].size(), 10u);
+  EXPECT_EQ(info["training_graph"][0], "conv1: conv2d");
+}
+
+TEST_F(ToolTest, InspectSaysWhyAModelNeedsLibTorch) {
+  ASSERT_EQ(Tool({"new", "char-lstm", "-o", Path("lstm.fwb")}).code, 0);
+  EXPECT_THAT(
+      Tool({"inspect", Path("lstm.fwb")}).out,
+      HasSubstr("graph       none, clients need LibTorch: layer lstm: operator aten::lstm"));
+  const Output json = Tool({"inspect", Path("lstm.fwb"), "--json"});
+  const auto info = nlohmann::json::parse(json.out);
+  EXPECT_TRUE(info["training_graph"].empty());
+  EXPECT_THAT(info["why_no_graph"].get<std::string>(), HasSubstr("aten::lstm"));
 }
 
 TEST_F(ToolTest, PythonOpensTheExportAndComputesTheSame) {
