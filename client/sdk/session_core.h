@@ -184,6 +184,8 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   // session_fetch.cc
   void Accept(Assignment assignment);
   absl::Status TakeInline(Held* held);
+  // What it cost to get that many bytes inside an assignment.
+  void MeterInline(uint64_t bytes, Report* report);
   void ForgetOldest();
   void Fetch(Held* held);
   // What of the assignment is not here yet, if anything.

@@ -110,6 +110,7 @@ void SessionCore::Accept(Assignment assignment) {
           absl::StrCat(record.assignment.kind == AssignmentKind::kTrain ? "train" : "evaluate", " ",
                        record.assignment.key.ToString()));
   absl::Status status = TakeInline(&held);
+  MeterInline(record.report.metrics.bytes_down, &record.report);
   if (status.ok()) status = store_.Put(record);
   if (!status.ok()) Fail(&held, ReportStatus::kFailed, StatusText(status));
 }
@@ -135,6 +136,18 @@ absl::Status SessionCore::TakeInline(Held* held) {
     record.model_inline = held->model_verified = true;
   }
   return TakeInlineSteps(held);
+}
+
+// They came with an answer that was waited for, so nobody can say for how long the link was busy.
+// What goes by bytes, as a radio does, is told; a meter of time has no figure for no time.
+void SessionCore::MeterInline(uint64_t bytes, Report* report) {
+  if (bytes == 0 || deps_.meter == nullptr) return;
+  meter_.Begin(Phase::kDownload);
+  EnergySample sample = meter_.End(bytes);
+  for (const EnergySample& other : std::exchange(sample.beside, {})) {
+    if (other.energy_uj.has_value()) AddEnergySample(other, &report->energy);
+  }
+  if (sample.energy_uj.value_or(0) > 0) AddEnergySample(sample, &report->energy);
 }
 
 void SessionCore::ForgetOldest() {

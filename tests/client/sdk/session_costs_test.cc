@@ -114,5 +114,38 @@ TEST_F(SessionCostsTest, AFileThatCannotBeWrittenIsSaidAndSurvived) {
   EXPECT_TRUE(Told().up_bytes_per_s.has_value());
 }
 
+// What comes inside an assignment and goes inside a report costs the radio as much as any transfer.
+TEST_F(SessionCostsTest, TheRadioCountsInlineTransfers) {
+  EnergyMeterEnv env;
+  env.clock = &clock_;
+  env.simulated = SimulatedPower{.watts = 5};
+  env.link = RadioLink::kWifi;
+  auto choice = ChooseEnergyMeter("simulated", env);
+  ASSERT_TRUE(choice.ok()) << choice.status();
+  other_meter_ = choice->meter.get();
+  const auto radio = [this](Phase phase) {
+    uint64_t bytes = 0;
+    for (const EnergySample& sample : LastReport().energy) {
+      if (sample.source == "radio" && sample.phase == phase && sample.energy_uj > 0) {
+        bytes += sample.bytes;
+      }
+    }
+    return bytes;
+  };
+  Assignment first = Inline(MakeAssignment("job/r1/a1/0", 1000));
+  const uint64_t inline_bytes = first.model.inline_data.size() + first.bundle.inline_data.size();
+  coordinator_.Give(std::move(first));
+  coordinator_.Give(Inline(MakeAssignment("job/r2/a1/0", 1000)));
+  Start();
+  Advance(60'000);
+  ASSERT_THAT(coordinator_.reports, SizeIs(2));
+  EXPECT_EQ(radio(Phase::kDownload), inline_bytes);
+  EXPECT_EQ(radio(Phase::kUpload), LastReport().update.size) << "after the first: extrapolated";
+  for (const EnergySample& sample : LastReport().energy) {
+    EXPECT_FALSE(sample.source == "simulated" && sample.phase == Phase::kDownload)
+        << "no time passed that a meter could have seen";
+  }
+}
+
 }  // namespace
 }  // namespace fedwatt

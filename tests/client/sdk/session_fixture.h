@@ -192,7 +192,7 @@ class SessionTest : public ::testing::Test {
     deps.work_executor = &executor_;
     deps.transport = &coordinator_;
     deps.trainer = &trainer_;
-    deps.meter = &meter_;
+    deps.meter = other_meter_ != nullptr ? other_meter_ : &meter_;
     deps.conditions = conditions_;
     deps.observer = &transcript_;
     deps.connect = connect_;
@@ -224,6 +224,7 @@ class SessionTest : public ::testing::Test {
   FakeCoordinator coordinator_{&executor_, &clock_};
   FakeTrainer trainer_;
   FakeMeter meter_;
+  EnergyMeter* other_meter_ = nullptr;  // instead; outlives the session
   DeviceConditions* conditions_ = nullptr;
   Transcript transcript_;
   SessionOptions options_;
