@@ -13,9 +13,11 @@
 #include "bench/scratch_dir.h"
 #include "client/trainers/portable/portable_trainer.h"
 #include "client/trainers/worker/worker_trainer.h"
+#include "common/base/cpu_time.h"
 #include "common/base/file.h"
 #include "common/base/status_macros.h"
 #include "common/bundle/bundle.h"
+#include "common/energy/energy_meter.h"
 
 namespace fedwatt::bench {
 namespace {
@@ -48,8 +50,9 @@ absl::Status WriteTensors(const std::string& bundle_path, const std::string& pat
 }
 
 struct Rates {
-  double loop = 0;   // images a second while training
-  double whole = 0;  // with loading the model and data, and writing the update
+  double loop = 0;     // images a second while training
+  double whole = 0;    // with loading the model and data, and writing the update
+  double whole_s = 0;  // seconds
 };
 
 absl::StatusOr<Rates> TrainOnce(Trainer* trainer, const TrainRequest& request, const Clock& clock) {
@@ -63,7 +66,7 @@ absl::StatusOr<Rates> TrainOnce(Trainer* trainer, const TrainRequest& request, c
     return absl::InternalError("the trainer did not say how long it trained");
   }
   const double images = static_cast<double>(result.metrics.examples);
-  return Rates{images / train_s->second, images / whole_s};
+  return Rates{images / train_s->second, images / whole_s, whole_s};
 }
 
 absl::StatusOr<double> LoopOnce(LineProcess* loop, const Interrupt& interrupt) {
@@ -72,6 +75,68 @@ absl::StatusOr<double> LoopOnce(LineProcess* loop, const Interrupt& interrupt) {
   double rate = 0;
   if (!absl::SimpleAtod(line, &rate)) return absl::InternalError(absl::StrCat("loop: ", line));
   return rate;
+}
+
+// What metering costs an assignment of that length: windows for download, training, encoding and
+// upload, and the polls in between. Measured by itself, for two trainings differ by more than that.
+struct MeterCosts {
+  std::string meter;
+  double window_us = 0;
+  double share = 0;  // of the assignment's time
+};
+
+constexpr int kWindowsOfAssignment = 4;
+constexpr int kProbes = 500;
+
+template <typename Work>
+double MedianUs(const Clock& clock, const Work& work) {
+  std::vector<double> times;
+  for (int i = 0; i < kProbes; ++i) {
+    const int64_t begin_us = clock.MonotonicUs();
+    // One alone is below what the clock can tell.
+    constexpr int kAtOnce = 10;
+    for (int j = 0; j < kAtOnce; ++j) work();
+    times.push_back(static_cast<double>(clock.MonotonicUs() - begin_us) / kAtOnce);
+  }
+  return Median(std::move(times));
+}
+
+absl::StatusOr<MeterCosts> MeasureMeter(const WorkerTrainer& trainer, double assignment_s,
+                                        const Clock& clock) {
+  EnergyMeterEnv env;
+  env.clock = &clock;
+  env.cpu_time_us = [&trainer] { return SelfCpuTimeUs() + trainer.ChildCpuTimeUs(); };
+  env.machine_cpu_time_us = [] { return MachineCpuTimeUs().value_or(0); };
+  FW_ASSIGN_OR_RETURN(const MeterChoice choice, ChooseEnergyMeter("auto", env));
+  EnergyMeter& meter = *choice.meter;
+  MeterCosts costs;
+  costs.meter = meter.name();
+  costs.window_us = MedianUs(clock, [&meter] { (void)meter.End(meter.Begin(Phase::kTrain), 0); });
+  double polls = 0;
+  double poll_us = 0;
+  if (meter.PollPeriodUs() > 0) {
+    polls = assignment_s * 1e6 / static_cast<double>(meter.PollPeriodUs());
+    const EnergyMeter::Window window = meter.Begin(Phase::kTrain);
+    poll_us = MedianUs(clock, [&meter] { meter.Poll(); });
+    (void)meter.End(window, 0);
+  }
+  costs.share = (kWindowsOfAssignment * costs.window_us + polls * poll_us) / (assignment_s * 1e6);
+  return costs;
+}
+
+void AddMeterFigures(const MeterCosts& costs, Table* table) {
+  const std::string group =
+      absl::StrCat("metering of that assignment, by \"", costs.meter, "\", the best meter here");
+  table->Add({.group = group,
+              .name = "one window, begin and end",
+              .value = costs.window_us * 1e-3,
+              .unit = "ms",
+              .target = Target{Target::Kind::kValueAtMost, 1}});
+  table->Add({.group = group,
+              .name = "windows and polls, of the assignment's time",
+              .value = costs.share * 100,
+              .unit = "%",
+              .target = Target{Target::Kind::kValueAtMost, 0.5}});
 }
 
 void AddFigures(const std::vector<double>& loop, const std::vector<double>& whole,
@@ -133,7 +198,7 @@ absl::Status RunTrain(const TrainOptions& options, const Clock& clock, const Int
   // In turns, so that a machine that slows down slows both.
   const std::unique_ptr<Trainer> without_torch =
       MakePortableTrainer({.open_dataset = OpenDataset, .clock = &clock});
-  std::vector<double> loop, whole, portable, floor;
+  std::vector<double> loop, whole, portable, floor, seconds;
   for (int i = 0; i <= kRepetitions; ++i) {
     FW_RETURN_IF_ERROR(interrupt.Check());
     FW_ASSIGN_OR_RETURN(const double bare_rate, LoopOnce(&bare, interrupt));
@@ -144,8 +209,11 @@ absl::Status RunTrain(const TrainOptions& options, const Clock& clock, const Int
     loop.push_back(rates.loop);
     whole.push_back(rates.whole);
     portable.push_back(portable_rates.loop);
+    seconds.push_back(rates.whole_s);
   }
   AddFigures(loop, whole, portable, Median(floor), table);
+  FW_ASSIGN_OR_RETURN(const MeterCosts metering, MeasureMeter(trainer, Median(seconds), clock));
+  AddMeterFigures(metering, table);
   return absl::OkStatus();
 }
 

@@ -19,7 +19,7 @@ struct TrainOptions {
 
 // Images a second of a client's training (the trainer process of an assignment: McMahan's CNN,
 // Fashion-MNIST, batches of 32), with LibTorch and without, beside a plain LibTorch loop over the
-// same model and data.
+// same model and data, and what it costs to meter one.
 absl::Status RunTrain(const TrainOptions& options, const Clock& clock, const Interrupt& interrupt,
                       Table* table);
 
