@@ -81,6 +81,12 @@ void AddCarbonFlags(CLI::App& app, CoordinatorConfig* config) {
                  "With a service: file that holds its token; read at each request");
   app.add_option("--carbon-url", config->carbon_url,
                  "With a service: another address than its own, such as a mirror's");
+  app.add_option(
+      "--client-region", config->client_regions,
+      "A region that clients may name as theirs (--label region=FR); repeatable. Selector "
+      "\"joule\" then prefers those where the grid is cleaner");
+  app.add_option("--surplus-file", config->surplus_file,
+                 "CSV of time,domain,watts: renewable power to spare, for selector \"fedzero\"");
 }
 
 void AddMeterFlags(CLI::App& app, CoordinatorConfig* config) {

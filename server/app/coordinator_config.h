@@ -32,6 +32,8 @@ struct CoordinatorConfig {
   std::string carbon_file;
   std::string carbon_url;
   std::string carbon_token_file;
+  std::vector<std::string> client_regions;  // that clients may name
+  std::string surplus_file;                 // watts by power domain (docs/selection.md)
   // The coordinator's own joules.
   std::string meter = "auto";
   double pue = 1;

@@ -173,6 +173,14 @@ class Daemon {
     carbon.cache_file = config_.data_dir + "/carbon.json";
     carbon_ = std::make_unique<CarbonDesk>(std::move(carbon));
     if (const auto own = carbon_->For("", ""); !own.ok()) return {own.status(), kUsage};
+    if (const absl::Status allowed = carbon_->AllowClientRegions(config_.client_regions);
+        !allowed.ok()) {
+      return {allowed, kUsage};
+    }
+    if (config_.surplus_file.empty()) return {};
+    if (const absl::Status read = carbon_->ReadSurplus(config_.surplus_file); !read.ok()) {
+      return {read, kUsage};
+    }
     return {};
   }
 

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/bytes.h"
+#include "common/base/file.h"
 #include "common/base/hex.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
@@ -14,6 +15,12 @@ namespace {
 
 // One coordinator serves few regions; a client's words never come here.
 constexpr size_t kMaxSources = 256;
+constexpr uint64_t kMaxSurplusBytes = uint64_t{32} << 20;
+
+absl::StatusOr<SurplusSeries> ReadSurplusFile(const std::string& path) {
+  FW_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxSurplusBytes));
+  return SurplusSeries::Parse(text, path);
+}
 
 }  // namespace
 
@@ -47,7 +54,69 @@ absl::StatusOr<std::shared_ptr<CarbonSource>> CarbonDesk::For(const std::string&
   return made;
 }
 
+absl::Status CarbonDesk::AllowClientRegions(const std::vector<std::string>& regions) {
+  if (regions.empty()) return absl::OkStatus();
+  if (config_.source == "file") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("client regions need a carbon source that knows regions; \"file\" (",
+                     config_.path, ") is of one"));
+  }
+  std::vector<std::string> all = regions;
+  if (!config_.region.empty()) all.push_back(config_.region);
+  for (const std::string& region : all) {
+    FW_ASSIGN_OR_RETURN(std::shared_ptr<CarbonSource> source, For("", region));
+    MutexLock lock(&mutex_);
+    of_clients_[region] = std::move(source);
+  }
+  return absl::OkStatus();
+}
+
+std::map<std::string, CarbonIntensity> CarbonDesk::FiguresOfClients(int64_t now_ms) const {
+  std::map<std::string, CarbonIntensity> figures;
+  MutexLock lock(&mutex_);
+  for (const auto& [region, source] : of_clients_) {
+    auto figure = source->At(now_ms);
+    if (figure.ok()) figures[region] = *std::move(figure);
+  }
+  return figures;
+}
+
+absl::Status CarbonDesk::ReadSurplus(const std::string& path) {
+  FW_ASSIGN_OR_RETURN(SurplusSeries series, ReadSurplusFile(path));
+  MutexLock lock(&mutex_);
+  surplus_path_ = path;
+  surplus_ = std::move(series);
+  return absl::OkStatus();
+}
+
+std::map<std::string, double> CarbonDesk::SurplusWatts(int64_t now_ms) const {
+  MutexLock lock(&mutex_);
+  return surplus_ ? surplus_->At(now_ms) : std::map<std::string, double>();
+}
+
+void CarbonDesk::RefreshSurplus() {
+  std::string path;
+  {
+    MutexLock lock(&mutex_);
+    path = surplus_path_;
+  }
+  if (path.empty()) return;
+  auto read = ReadSurplusFile(path);
+  const std::string failure = read.ok() ? "" : StatusText(read.status());
+  MutexLock lock(&mutex_);
+  if (read.ok()) surplus_ = *std::move(read);
+  if (surplus_logged_ == failure) return;
+  surplus_logged_ = failure;
+  if (failure.empty()) {
+    LogInfo("the surplus of power can be read again", {{"file", path}});
+  } else {
+    LogWarning("the surplus of power cannot be read; its last figures hold as long as they say",
+               {{"file", path}, {"error", failure}});
+  }
+}
+
 void CarbonDesk::Refresh(int64_t now_ms) {
+  RefreshSurplus();
   std::vector<std::pair<std::pair<std::string, std::string>, std::shared_ptr<CarbonSource>>> all;
   {
     MutexLock lock(&mutex_);

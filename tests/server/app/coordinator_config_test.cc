@@ -31,6 +31,14 @@ TEST(CoordinatorConfig, FlagsWinOverTheFile) {
   EXPECT_TRUE(parsed.config.log_json);
 }
 
+TEST(CoordinatorConfig, RegionsOfClientsAreListedOneByOne) {
+  const ParsedCommandLine parsed = ParseCommandLine(
+      {"--insecure", "--client-region", "FR", "--client-region", "PL", "--surplus-file", "s.csv"});
+  ASSERT_FALSE(parsed.exit_code.has_value()) << parsed.text;
+  EXPECT_EQ(parsed.config.client_regions, (std::vector<std::string>{"FR", "PL"}));
+  EXPECT_EQ(parsed.config.surplus_file, "s.csv");
+}
+
 TEST(CoordinatorConfig, AnUnknownKeyOfTheFileIsRefused) {
   TempDir dir;
   const std::string path = dir.File("coordinator.toml");
