@@ -1,7 +1,6 @@
 #include "simulation/checker.h"
 
 #include <algorithm>
-#include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -10,15 +9,9 @@
 namespace fedwatt {
 namespace {
 
-// A source, quality and scope: what may be added.
-using TotalKey = std::tuple<std::string, EnergyQuality, EnergyScope>;
-
-struct Sum {
-  int64_t energy_uj = 0;
-  uint64_t samples = 0;
-
-  bool operator==(const Sum&) const = default;
-};
+// A meter. Of one upload a report may have an estimate and the next a measurement, so qualities are
+// taken together here.
+using MeterKey = std::pair<std::string, EnergyScope>;
 
 }  // namespace
 
@@ -90,8 +83,13 @@ void Checker::CheckBudget(const RoundKey& key) {
 void Checker::AddSamples(const RoundKey& key, uint32_t index,
                          const std::vector<EnergySample>& samples) {
   const std::string id = MakeAssignmentId(key, index);
+  std::map<Claim, int64_t> claimed_uj;
   for (const EnergySample& sample : samples) {
-    samples_.try_emplace({id, {sample.phase, sample.source}}, sample);
+    claimed_uj[{id, sample.phase, sample.source, sample.scope}] += sample.energy_uj.value_or(0);
+  }
+  for (const auto& [claim, uj] : claimed_uj) {
+    int64_t& largest = claimed_uj_[claim];
+    largest = std::max(largest, uj);
   }
 }
 
@@ -158,32 +156,24 @@ void Checker::On(const RoundCommitted& record) {
 void Checker::CheckLedger(const std::string& job) {
   const auto totals = disk_->EnergyTotals(job);
   if (!totals.ok()) return Break({.job = job}, StatusText(totals.status()));
-  std::map<TotalKey, Sum> booked;
+  std::map<MeterKey, int64_t> booked;
   for (const EnergyTotal& total : *totals) {
-    Sum& sum = booked[{total.source, total.quality, total.scope}];
-    sum.energy_uj += total.useful_uj + total.wasted_uj;
-    sum.samples += total.samples;
+    booked[{total.source, total.scope}] += total.useful_uj + total.wasted_uj;
   }
-  std::map<TotalKey, Sum> reported;
-  for (const auto& [key, sample] : samples_) {
-    const auto name = key.first.substr(0, key.first.find('/'));
-    if (name != job) continue;
-    Sum& sum = reported[{sample.source, sample.quality, sample.scope}];
-    sum.energy_uj += sample.energy_uj.value_or(0);
-    ++sum.samples;
+  std::map<MeterKey, int64_t> reported;
+  for (const auto& [claim, uj] : claimed_uj_) {
+    if (claim.assignment.substr(0, claim.assignment.find('/')) != job) continue;
+    reported[{claim.source, claim.scope}] += uj;
   }
-  for (const auto& [key, sum] : reported) {
-    const Sum& have = booked[key];
-    if (have == sum) continue;
+  for (const auto& [meter, uj] : reported) {
+    if (booked[meter] == uj) continue;
+    Break({.job = job}, absl::StrCat("the ledger has ", booked[meter], " uJ of ", meter.first,
+                                     ", and ", uj, " uJ were reported"));
+  }
+  for (const auto& [meter, uj] : booked) {
+    if (reported.contains(meter) || uj == 0) continue;
     Break({.job = job},
-          absl::StrCat("the ledger has ", have.energy_uj, " uJ in ", have.samples, " samples of ",
-                       std::get<0>(key), ", ", EnergyQualityName(std::get<1>(key)), ", and ",
-                       sum.energy_uj, " uJ in ", sum.samples, " unique samples were reported"));
-  }
-  for (const auto& [key, sum] : booked) {
-    if (reported.contains(key) || sum.samples == 0) continue;
-    Break({.job = job}, absl::StrCat("the ledger has ", sum.samples, " samples of ",
-                                     std::get<0>(key), " that nobody reported"));
+          absl::StrCat("the ledger has ", uj, " uJ of ", meter.first, " that nobody reported"));
   }
 }
 

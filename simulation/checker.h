@@ -1,5 +1,6 @@
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -16,7 +17,7 @@
 //
 //   each assignment is counted at most once, and in its own attempt
 //   no round is committed below its least number of reports, or twice, or out of turn
-//   the ledger's total is the sum of the unique samples of all reports
+//   the ledger's total is the sum of the largest claims of all assignments, by phase and meter
 //   no assignment is given out past the budget (booked + reserved)
 //   the committed model is what a replay of the accepted updates gives
 namespace fedwatt {
@@ -41,7 +42,13 @@ class Checker {
 
  private:
   static constexpr size_t kMost = 20;
-  using SampleKey = std::pair<std::string, std::pair<Phase, std::string>>;
+  struct Claim {  // one meter's, of one phase of one assignment
+    std::string assignment;
+    Phase phase = Phase::kTrain;
+    std::string source;
+    EnergyScope scope = EnergyScope::kProcess;
+    auto operator<=>(const Claim&) const = default;
+  };
 
   struct AttemptFacts {
     uint32_t min_reports = 0;
@@ -58,6 +65,7 @@ class Checker {
   void On(const ClientsAssigned& record);
   void On(const ReportAccepted& record);
   void On(const ReportRefused& record);
+  void On(const CoordinatorSpent&) {}  // no device's
   void On(const AttemptAbandoned& record);
   void On(const RoundCommitted& record);
   AttemptFacts* Open(const RoundKey& key, const char* what);
@@ -71,7 +79,7 @@ class Checker {
   std::map<RoundKey, AttemptFacts> attempts_;
   std::map<std::string, uint64_t> committed_;             // training rounds, by job
   std::set<std::pair<std::string, uint64_t>> evaluated_;  // job, round
-  std::map<SampleKey, EnergySample> samples_;             // by assignment, phase, source
+  std::map<Claim, int64_t> claimed_uj_;                   // the largest; estimates and all
   std::vector<std::string> violations_;
   uint64_t lives_ = 1;
   uint64_t replayed_ = 0;

@@ -90,9 +90,9 @@ class MortalStore final : public Store {
   absl::StatusOr<std::vector<EnergyTotal>> EnergyTotals(const std::string& job) override {
     return disk_->EnergyTotals(job);
   }
-  absl::StatusOr<std::vector<EnergySum>> EnergySums(const std::string& job,
-                                                    bool by_client) override {
-    return disk_->EnergySums(job, by_client);
+  absl::StatusOr<std::vector<EnergySum>> EnergySums(const std::string& job, EnergyAxis axis,
+                                                    const EnergyFilter& filter) override {
+    return disk_->EnergySums(job, axis, filter);
   }
   absl::StatusOr<std::vector<BudgetEntry>> LoadReservations(const std::string& job) override {
     return disk_->LoadReservations(job);

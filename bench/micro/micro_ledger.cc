@@ -101,18 +101,35 @@ void BM_Ingest(benchmark::State& state) {
 }
 BENCHMARK(BM_Ingest)->Iterations(10)->Unit(benchmark::kMillisecond)->UseRealTime();
 
-void BM_Summary(benchmark::State& state) {
+// Asks after so many rounds.
+void Ask(benchmark::State& state, EnergyAxis axis, const EnergyFilter& filter) {
   LedgerFixture ledger;
   for (int64_t round = 1; round <= state.range(0); ++round) {
     ledger.Round(static_cast<uint64_t>(round));
   }
   for (auto _ : state) {
-    auto cells = ledger.store().EnergySums("job-1", false);
-    benchmark::DoNotOptimize(GroupEnergy(*cells, EnergyAxis::kPhase, {}));
+    auto sums = ledger.store().EnergySums("job-1", axis, filter);
+    if (!sums.ok() || sums->empty()) std::abort();
+    benchmark::DoNotOptimize(*sums);
   }
   state.counters["samples"] = static_cast<double>(state.range(0)) * kClients * std::size(kPhases);
 }
+
+void BM_Summary(benchmark::State& state) { Ask(state, EnergyAxis::kPhase, {}); }
 BENCHMARK(BM_Summary)->Arg(1)->Arg(10)->Unit(benchmark::kMicrosecond);
+
+void BM_ByClient(benchmark::State& state) { Ask(state, EnergyAxis::kClient, {}); }
+BENCHMARK(BM_ByClient)->Arg(10)->Arg(100)->Unit(benchmark::kMillisecond);
+
+void BM_ByClientOfPhase(benchmark::State& state) {
+  Ask(state, EnergyAxis::kClient, EnergyFilter{.phase = Phase::kTrain});
+}
+BENCHMARK(BM_ByClientOfPhase)->Arg(10)->Arg(100)->Unit(benchmark::kMillisecond);
+
+void BM_OneClientByPhase(benchmark::State& state) {
+  Ask(state, EnergyAxis::kPhase, EnergyFilter{.client = "client-7"});
+}
+BENCHMARK(BM_OneClientByPhase)->Arg(10)->Arg(100)->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace fedwatt

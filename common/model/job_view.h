@@ -65,6 +65,8 @@ struct BudgetView {
   int64_t reserved_ug = 0;
   int64_t without_grams_uj = 0;  // of the booked: whose grams are unknown
   std::string carbon;            // kind of the grams; empty: there are none
+  uint64_t raised = 0;           // reports that claimed less than their floor, booked at it
+  uint64_t capped = 0;           // reports that claimed more than their ceiling, booked at it
 };
 
 struct JobView {

@@ -43,6 +43,8 @@ void BudgetTo(const BudgetView& budget, v1::BudgetStatus* out) {
   out->set_reserved_ug(budget.reserved_ug);
   out->set_without_grams_uj(budget.without_grams_uj);
   out->set_carbon(budget.carbon);
+  out->set_raised(budget.raised);
+  out->set_capped(budget.capped);
 }
 
 absl::Status BudgetFrom(const v1::BudgetStatus& in, BudgetView* out) {
@@ -54,8 +56,9 @@ absl::Status BudgetFrom(const v1::BudgetStatus& in, BudgetView* out) {
     FW_RETURN_IF_ERROR(CheckSigned(name, value, 0, kMaxSum));
   }
   FW_RETURN_IF_ERROR(CheckText("carbon", in.carbon(), bounds::kMaxNameLength));
-  *out = {in.booked_uj(),   in.reserved_uj(),      in.estimated_uj(), in.booked_ug(),
-          in.reserved_ug(), in.without_grams_uj(), in.carbon()};
+  *out = {in.booked_uj(), in.reserved_uj(), in.estimated_uj(),
+          in.booked_ug(), in.reserved_ug(), in.without_grams_uj(),
+          in.carbon(),    in.raised(),      in.capped()};
   return absl::OkStatus();
 }
 

@@ -35,7 +35,9 @@ std::string Subject(const v1::EnergySum& sum) {
   }
   if (sum.has_round()) return absl::StrCat(sum.evaluation() ? "e" : "r", sum.round());
   if (sum.has_day_ms()) return UtcTime(sum.day_ms()).substr(0, 10);
-  return sum.client().empty() ? "all" : sum.client();
+  // Nobody's name: the forgotten, the coordinator, or all that was asked for.
+  const std::string who = sum.client().empty() ? "all" : sum.client();
+  return sum.evaluation() ? absl::StrCat(who, " (evaluating)") : who;
 }
 
 // All samples lack a figure: there is no energy, which is not zero.
@@ -105,6 +107,20 @@ void FillFigures(const v1::EnergySum& sum, const v1::RoundSummary* round, Column
 
 }  // namespace
 
+std::string UnbelievedText(const v1::Job& job) {
+  const v1::BudgetStatus& budget = job.budget();
+  std::vector<std::string> parts;
+  const auto say = [&parts](uint64_t reports, const char* how) {
+    if (reports > 0) parts.push_back(absl::StrCat(reports, " ", how));
+  };
+  say(budget.raised(), "below what their class needs at least, booked at that");
+  say(budget.capped(), "above what their class can spend, booked at that");
+  if (parts.empty()) return "";
+  return absl::StrCat("Claims not believed: ", absl::StrJoin(parts, "; "),
+                      ". The ledger keeps them as they were claimed, budgets and selection do not; "
+                      "the coordinator's log names them.\n");
+}
+
 std::string EnergyTable(const v1::QueryEnergyResponse& answer) {
   std::vector<std::vector<std::string>> rows = {{"of", "party", "use", "source", "quality", "scope",
                                                  "joules", "sigma", "gCO2", "kind of grams",
@@ -125,7 +141,7 @@ std::string EnergyTable(const v1::QueryEnergyResponse& answer) {
          absl::StrCat(sum.samples()), absl::StrCat(sum.unavailable())});
   }
   if (rows.size() == 1) return "the ledger has nothing of that\n";
-  return TextTable(rows);
+  return absl::StrCat(TextTable(rows), UnbelievedText(answer.job()));
 }
 
 std::string EnergyCsv(const v1::QueryEnergyResponse& answer) {

@@ -80,13 +80,20 @@ void AddRounds(const v1::Job& job, Kinds* kinds) {
 void AddClients(const v1::QueryEnergyResponse& answer, Kinds* kinds, ReportData* report) {
   std::map<EnergyKind, std::map<std::string, Spent>> spent;
   std::set<std::string> devices;
+  std::map<EnergyKind, std::set<std::string>> evaluators;
+  const bool apart = report->job.spec().evaluation().where() != "clients";
   for (const v1::EnergySum& sum : answer.sums()) {
     // Without a pseudonym it is of forgotten clients, together: no one device's figure.
     if (sum.party() != "clients" || sum.client().empty()) continue;
+    if (apart && sum.evaluation()) {
+      if (sum.samples() > sum.unavailable()) evaluators[KindOf(sum)].insert(sum.client());
+      continue;
+    }
     devices.insert(sum.client());
     Add(sum, &spent[KindOf(sum)][sum.client()]);
   }
   report->devices = devices.size();
+  for (const auto& [kind, judges] : evaluators) (*kinds)[kind].evaluators = judges.size();
   for (auto& [kind, clients] : spent) {
     std::vector<ClientSpent>& sorted = (*kinds)[kind].clients;
     for (auto& [client, figures] : clients) {

@@ -58,6 +58,7 @@ struct KindFigures {
   std::map<uint64_t, Spent> rounds;
   std::map<v1::Phase, Spent> phases;   // empty: not known
   std::vector<ClientSpent> clients;    // least joules first; empty: not known
+  uint64_t evaluators = 0;             // that have joules of this kind; none is among the clients
   std::map<std::string, Grams> grams;  // by kind of intensity; empty: none
   double without_grams_j = 0;
 };

@@ -8,6 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "common/wire/schema_words.h"
+#include "server/cli/ledger_text.h"
 
 namespace fedwatt::cli {
 
@@ -91,9 +92,17 @@ std::string KindSentence(const KindFigures& figures, uint64_t devices) {
                                   ", ", ScopeWords(figures.kind.scope));
   if (figures.kind.party == "coordinator") {
     absl::StrAppend(&text, " of the coordinator");
-  } else if (devices > 0 && !figures.clients.empty()) {
-    absl::StrAppend(&text, ", on ", figures.clients.size(), " of ", devices,
-                    devices == 1 ? " device" : " devices");
+  } else {
+    std::vector<std::string> where;
+    if (devices > 0 && !figures.clients.empty()) {
+      where.push_back(absl::StrCat(figures.clients.size(), " of ", devices,
+                                   devices == 1 ? " device" : " devices"));
+    }
+    if (figures.evaluators > 0) {
+      where.push_back(
+          absl::StrCat(figures.evaluators, figures.evaluators == 1 ? " evaluator" : " evaluators"));
+    }
+    if (!where.empty()) absl::StrAppend(&text, ", on ", absl::StrJoin(where, " and "));
   }
   if (total.sigma_j > 0 && total.joules() > 0) {
     absl::StrAppend(&text, "; one standard deviation is at most ", JoulesText(total.sigma_j),
@@ -190,6 +199,11 @@ std::vector<std::string> QualitySentences(const ReportData& report) {
         "apart and never added.");
   }
   if (report.missing_samples() > 0) sentences.push_back(MissingSentence(report));
+  std::string unbelieved = UnbelievedText(report.job);
+  if (!unbelieved.empty()) {
+    unbelieved.pop_back();
+    sentences.push_back(std::move(unbelieved));
+  }
   return sentences;
 }
 

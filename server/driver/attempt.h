@@ -40,6 +40,7 @@ struct AcceptedReport {
   double clip_factor = 1;
   bool durable = false;
   std::shared_ptr<const SpooledUpdate> held;  // until it is on its way to the sum
+  int64_t at_ms = 0;                          // as the record of it says
 };
 
 struct Attempt {
@@ -73,8 +74,12 @@ struct Attempt {
   uint32_t late = 0;
   std::string last_failure;  // what a client said, fit for a terminal
   std::string abandoned_because;
-  std::vector<EnergySample> own_energy;  // of the coordinator, once it is known
-  std::string over_budget;               // why the budget left too few
+  // Of the coordinator: before a restart, then all of it, once it is known.
+  std::vector<EnergySample> own_energy;
+  int64_t own_energy_noted_us = 0;  // when that was last written down; monotonic
+  bool own_energy_closed = false;   // it is all of it
+  uint32_t unbelieved = 0;          // claims
+  std::string over_budget;          // why the budget left too few
   // ---- the sum
   std::shared_ptr<Aggregator> aggregator;
   std::shared_ptr<FoldQueue> folds;

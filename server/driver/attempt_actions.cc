@@ -9,7 +9,6 @@
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
 #include "common/base/status_util.h"
-#include "server/driver/candidates.h"
 #include "server/driver/job_driver.h"
 #include "server/selectors/unbiased_weights.h"
 
@@ -149,8 +148,11 @@ absl::StatusOr<Selection> JobDriver::Select(const std::vector<Candidate>& candid
     FW_ASSIGN_OR_RETURN(evenly, BuiltinSelectors().at("uniform")(PluginSpec{"uniform", {}}));
     selector = evenly.get();
   }
-  FW_ASSIGN_OR_RETURN(Selection selection,
-                      selector->Select(SelectionRequest{key, count, candidates}, rng));
+  SelectionRequest request{key, count, candidates};
+  if (context_->deps.carbon != nullptr) {
+    request.surplus_watts = context_->deps.carbon->SurplusWatts(NowMs());
+  }
+  FW_ASSIGN_OR_RETURN(Selection selection, selector->Select(request, rng));
   for (const size_t index : selection.chosen) {
     if (index >= candidates.size()) {
       return absl::InternalError(absl::StrCat("selector \"", setup_->spec.selector.name,
@@ -163,15 +165,16 @@ absl::StatusOr<Selection> JobDriver::Select(const std::vector<Candidate>& candid
 }
 
 void JobDriver::Do(const SelectClients& action) {
-  const std::vector<Candidate> candidates =
-      MakeCandidates(*setup_, context_->pool->Candidates(setup_->id), history_, /*carbon=*/nullptr);
+  const CostPredictor predictor = LearnCosts(*setup_, history_);
+  const std::vector<Candidate> candidates = MakeCandidates(
+      *setup_, context_->pool->Candidates(setup_->id), history_, predictor, CarbonByRegion());
   absl::StatusOr<Selection> selection = Select(candidates, action.count);
   std::vector<std::string> chosen;
   if (selection.ok()) {
     for (const size_t index : selection->chosen) chosen.push_back(candidates[index].client);
   }
   const std::vector<Offer> offers =
-      WithinBudget(context_->pool->Claim(setup_->id, chosen), candidates);
+      WithinBudget(context_->pool->Claim(setup_->id, chosen), predictor, candidates);
   std::vector<std::string> claimed;
   for (const Offer& offer : offers) claimed.push_back(offer.client);
   for (const Offer& offer : offers) {
@@ -192,14 +195,29 @@ void JobDriver::Do(const SelectClients& action) {
   Step(ClientsSelected{NowMs(), std::move(claimed)});
 }
 
+// Fresh figures of one kind alone, that of the job's own source: others are not to be compared.
+RegionCarbon JobDriver::CarbonByRegion() const {
+  const std::optional<CarbonIntensity> own = budget_.CarbonAt(NowMs());
+  if (context_->deps.carbon == nullptr || !own) return nullptr;
+  auto by_region = context_->deps.carbon->FiguresOfClients(NowMs());
+  std::erase_if(by_region, [&own](const auto& entry) {
+    return entry.second.stale || entry.second.kind != own->kind;
+  });
+  return [by_region = std::move(by_region)](const std::string& region) -> std::optional<double> {
+    const auto found = by_region.find(region);
+    return found == by_region.end() ? std::nullopt : std::make_optional(found->second.g_per_kwh);
+  };
+}
+
 // What of a selection the budget has room for, reserved; the others are free again.
 std::vector<Offer> JobDriver::WithinBudget(std::vector<Offer> offers,
+                                           const CostPredictor& predictor,
                                            const std::vector<Candidate>& candidates) {
   std::unordered_map<std::string, CostPrediction> costs;
   for (const Candidate& candidate : candidates) {
     if (candidate.cost) costs.emplace(candidate.client, *candidate.cost);
   }
-  JobBudget::Choice choice = budget_.Reserve(attempt_->key(), offers, costs, NowMs());
+  JobBudget::Choice choice = budget_.Reserve(attempt_->key(), offers, predictor, costs, NowMs());
   refused_ = std::move(choice.refusal);
   if (choice.kept.size() == offers.size()) return offers;
   std::vector<Offer> kept;
@@ -296,6 +314,7 @@ void JobDriver::Do(const PersistAssignments& action) {
   assigned.now_ms = now_ms;
   budget_.Confirm(&assigned);
   batch.emplace_back(AppendLog{std::move(assigned)});
+  NoteOwnEnergy(&batch);
   context_->deps.store->Write(
       std::move(batch), [weak = weak_from_this(), key](absl::Status written) {
         const auto self = weak.lock();

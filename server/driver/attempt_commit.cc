@@ -17,6 +17,9 @@ namespace fedwatt {
 namespace {
 
 constexpr int64_t kWriteRetryMs = 1000;
+// How often the coordinator's own joules are written down with what is written anyway, and without.
+constexpr int64_t kNoteEveryUs = 1'000'000;
+constexpr int64_t kNoteAtLeastEveryMs = 30'000;
 
 absl::StatusOr<Digest> PutState(BlobStore* blobs, const std::string& state) {
   if (state.empty()) return Digest{};
@@ -149,19 +152,53 @@ RoundCommitted JobDriver::MakeCommit(const BlobRef& model) const {
   return commit;
 }
 
-// A restart loses what was spent before it: no meter knows.
 void JobDriver::OpenOwnEnergy() {
+  if (own_before_ && own_before_->key == attempt_->key()) {
+    attempt_->own_energy = std::move(own_before_->samples);
+  }
+  own_before_.reset();
   if (context_->deps.own_energy == nullptr) return;
   const RoundKey& key = attempt_->key();
   context_->deps.own_energy->Begin(key.ToString(),
                                    key.evaluation ? Phase::kEvaluate : Phase::kTrain);
+  attempt_->own_energy_noted_us = context_->deps.clock->MonotonicUs();
+  ArmOwnEnergyTimer();
+}
+
+// A kill loses what the coordinator spent since this was last written: no meter knows. So it goes
+// along with what is written anyway, and now and then by itself.
+void JobDriver::NoteOwnEnergy(std::vector<StoreWrite>* batch) {
+  if (context_->deps.own_energy == nullptr || attempt_->own_energy_closed) return;
+  const int64_t now_us = context_->deps.clock->MonotonicUs();
+  if (now_us - attempt_->own_energy_noted_us < kNoteEveryUs) return;
+  attempt_->own_energy_noted_us = now_us;
+  CoordinatorSpent spent{attempt_->key(), attempt_->own_energy, NowMs()};
+  spent.samples = AddSpent(std::move(spent.samples),
+                           context_->deps.own_energy->SoFar(attempt_->key().ToString()));
+  batch->emplace_back(AppendLog{std::move(spent)});
+}
+
+void JobDriver::ArmOwnEnergyTimer() {
+  strand_.Cancel(std::exchange(own_energy_timer_, 0));
+  own_energy_timer_ = PostSelfAfter(kNoteAtLeastEveryMs, [](JobDriver& self) {
+    if (self.attempt_ == nullptr || self.attempt_->own_energy_closed) return;
+    std::vector<StoreWrite> batch;
+    self.NoteOwnEnergy(&batch);
+    // What cannot be written now goes along with what follows.
+    if (!batch.empty()) {
+      self.context_->deps.store->Write(std::move(batch), [](const absl::Status&) {});
+    }
+    self.ArmOwnEnergyTimer();
+  });
 }
 
 // Before the record that ends the attempt; a commit that cannot be written is followed by another.
 void JobDriver::CloseOwnEnergy() {
   if (context_->deps.own_energy == nullptr) return;
-  auto samples = context_->deps.own_energy->End(attempt_->key().ToString());
-  if (!samples.empty()) attempt_->own_energy = std::move(samples);
+  attempt_->own_energy = AddSpent(std::move(attempt_->own_energy),
+                                  context_->deps.own_energy->End(attempt_->key().ToString()));
+  attempt_->own_energy_closed = true;
+  strand_.Cancel(std::exchange(own_energy_timer_, 0));
 }
 
 void JobDriver::Do(const CommitRound& action) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "common/base/log.h"
 #include "common/base/status_util.h"
 #include "server/driver/job_driver.h"
@@ -51,10 +52,14 @@ void JobDriver::OnReport(IncomingReport report) {
   });
 }
 
-void JobDriver::OnLateReport(AssignmentName name, Report report) {
-  PostSelf([name = std::move(name), report = std::move(report)](JobDriver& self) {
-    self.TakeLate(name, report);
+void JobDriver::OnLateReport(AssignmentName name, Report report, int64_t now_ms) {
+  PostSelf([name = std::move(name), report = std::move(report), now_ms](JobDriver& self) {
+    self.TakeLate(name, report, now_ms);
   });
+}
+
+void JobDriver::OnRepeatedReport() {
+  PostSelf([](JobDriver& self) { self.ReloadTotals(); });
 }
 
 void JobDriver::TakeReport(IncomingReport incoming) {
@@ -93,58 +98,72 @@ void JobDriver::Do(const AcceptReport& action) {
   IncomingReport incoming = std::move(*std::exchange(attempt_->incoming, std::nullopt));
   const RoundKey key = attempt_->key();
   const uint32_t index = action.assignment;
+  const int64_t now_ms = NowMs();
   ++attempt_->unsettled;
-  ReportAccepted record{key,
-                        index,
-                        incoming.report,
-                        incoming.clip_factor,
-                        NowMs(),
-                        attempt_->facts->DeviceClass(index)};
+  std::vector<StoreWrite> batch;
+  batch.emplace_back(AppendLog{ReportAccepted{key, index, incoming.report, incoming.clip_factor,
+                                              now_ms, attempt_->facts->DeviceClass(index)}});
+  NoteOwnEnergy(&batch);
   attempt_->accepted[index] = AcceptedReport{std::move(incoming.report), incoming.clip_factor,
-                                             false, std::move(incoming.held)};
-  context_->deps.store->Write({AppendLog{std::move(record)}}, [weak = weak_from_this(), key, index,
-                                                               done = std::move(incoming.done)](
-                                                                  absl::Status written) mutable {
-    const auto self = weak.lock();
-    if (self == nullptr) return;
-    if (written.ok()) {
-      self->context_->Reply(std::move(done), Accepted());
-    } else {
-      self->context_->Reply(std::move(done), NotWritten(written));
-    }
-    self->PostSelf([key, index, written](JobDriver& driver) {
-      if (!driver.InAttempt(key)) return;
-      if (written.ok()) return driver.OnAccepted(index);
-      driver.context_->board->StopVerifying({key, index});
-      driver.AnswerRepeats(index, NotWritten(written));
-      driver.Step(
-          RoundError{driver.NowMs(), absl::StrCat("writing a report: ", StatusText(written))});
-    });
-  });
+                                             false, std::move(incoming.held), now_ms};
+  context_->deps.store->Write(
+      std::move(batch), [weak = weak_from_this(), key, index,
+                         done = std::move(incoming.done)](absl::Status written) mutable {
+        const auto self = weak.lock();
+        if (self == nullptr) return;
+        if (written.ok()) {
+          self->context_->Reply(std::move(done), Accepted());
+        } else {
+          self->context_->Reply(std::move(done), NotWritten(written));
+        }
+        self->PostSelf([key, index, written](JobDriver& driver) {
+          if (!driver.InAttempt(key)) return;
+          if (written.ok()) return driver.OnAccepted(index);
+          driver.context_->board->StopVerifying({key, index});
+          driver.AnswerRepeats(index, NotWritten(written));
+          driver.Step(
+              RoundError{driver.NowMs(), absl::StrCat("writing a report: ", StatusText(written))});
+        });
+      });
 }
 
 void JobDriver::OnAccepted(uint32_t index) {
   AcceptedReport& accepted = *attempt_->accepted[index];
   accepted.durable = true;
   ++attempt_->durable;
-  budget_.OnReport(MakeAssignmentId(attempt_->key(), index), accepted.report);
+  const std::string id = MakeAssignmentId(attempt_->key(), index);
+  const bool noted = attempt_->sent_again.contains(index);
+  // Before the budget forgets what it reserved.
+  if (!attempt_->key().evaluation && !noted) NoteParticipation(index, budget_.ReservedBy(id));
+  budget_.OnReport(id, accepted.report, accepted.at_ms);
   context_->board->SetSlot(attempt_->key(), index, SlotState::kReported, "",
                            accepted.report.update.sha256);
   AnswerRepeats(index, Accepted());
-  const bool noted = attempt_->sent_again.contains(index);
-  if (!attempt_->key().evaluation && !noted) NoteParticipation(index);
   context_->pool->Finish(setup_->id, attempt_->facts->clients[index]);
   --attempt_->unsettled;
   Publish();
   Fold(index);
 }
 
-void JobDriver::NoteParticipation(uint32_t index) {
+void JobDriver::NoteParticipation(uint32_t index, const Reservation* reservation) {
   const std::string& client = attempt_->facts->clients[index];
+  const AcceptedReport& accepted = *attempt_->accepted[index];
   ClientHistory& history = history_[client];
   history.client = client;
-  AddParticipation(attempt_->key().round, attempt_->facts->DeviceClass(index),
-                   attempt_->accepted[index]->report, &history);
+  SayUnbelieved(index, AddParticipation({attempt_->key().round, attempt_->facts->DeviceClass(index),
+                                         reservation, accepted.at_ms},
+                                        accepted.report, &history));
+}
+
+// A fleet of liars must not fill the disk with what is said of it.
+void JobDriver::SayUnbelieved(uint32_t index, const std::vector<std::string>& flags) {
+  constexpr uint32_t kMaxSaid = 10;
+  if (flags.empty() || ++attempt_->unbelieved > kMaxSaid) return;
+  LogWarning("a report's claim is not believed",
+             {{"assignment", MakeAssignmentId(attempt_->key(), index)},
+              {"client", attempt_->facts->clients[index]},
+              {"why", absl::StrJoin(flags, "; ")},
+              {"more", attempt_->unbelieved == kMaxSaid ? "of this attempt are not logged" : ""}});
 }
 
 void JobDriver::AnswerRepeats(uint32_t index, const absl::StatusOr<ReportReply>& reply) {
@@ -201,16 +220,20 @@ void JobDriver::WriteRefusal(uint32_t index, bool failed, const std::string& rea
   const RoundKey key = attempt_->key();
   attempt_->wasted.AddWasted(incoming.report);
   auto report = std::make_shared<const Report>(incoming.report);
-  ReportRefused record{key, index, failed, reason, std::move(incoming.report), NowMs()};
+  const int64_t now_ms = NowMs();
+  std::vector<StoreWrite> batch;
+  batch.emplace_back(
+      AppendLog{ReportRefused{key, index, failed, reason, std::move(incoming.report), now_ms}});
+  NoteOwnEnergy(&batch);
   context_->deps.store->Write(
-      {AppendLog{std::move(record)}},
-      [weak = weak_from_this(), key, index, failed, reason, report, reply = std::move(reply),
-       done = std::move(incoming.done)](absl::Status written) mutable {
+      std::move(batch),
+      [weak = weak_from_this(), key, index, failed, reason, report, now_ms,
+       reply = std::move(reply), done = std::move(incoming.done)](absl::Status written) mutable {
         const auto self = weak.lock();
         if (self == nullptr) return;
         if (written.ok()) {
-          self->PostSelf([key, index, failed, reason, report](JobDriver& driver) {
-            driver.budget_.OnReport(MakeAssignmentId(key, index), *report);
+          self->PostSelf([key, index, failed, reason, report, now_ms](JobDriver& driver) {
+            driver.budget_.OnReport(MakeAssignmentId(key, index), *report, now_ms);
             driver.context_->board->SetSlot(
                 key, index, failed ? SlotState::kFailed : SlotState::kRefused, reason, Digest{});
             driver.context_->deps.spool->Remove(MakeAssignmentId(key, index));
@@ -227,14 +250,18 @@ void JobDriver::WriteRefusal(uint32_t index, bool failed, const std::string& rea
       });
 }
 
-void JobDriver::TakeLate(const AssignmentName& name, const Report& report) {
-  budget_.OnReport(MakeAssignmentId(name.key, name.index), report);
+void JobDriver::TakeLate(const AssignmentName& name, const Report& report, int64_t now_ms) {
+  budget_.OnReport(MakeAssignmentId(name.key, name.index), report, now_ms);
   if (InAttempt(name.key)) {
     ++attempt_->late;
     attempt_->wasted.AddWasted(report);
     return;
   }
-  // The store knows which of these joules are new: a client may report more than once.
+  ReloadTotals();
+}
+
+// The store knows which joules are new: a client may report more than once.
+void JobDriver::ReloadTotals() {
   auto totals = context_->deps.store->EnergyTotals(setup_->id);
   if (totals.ok()) energy_ = *std::move(totals);
   Publish();

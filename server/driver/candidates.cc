@@ -4,13 +4,10 @@
 #include <cmath>
 #include <utility>
 
-#include "server/prediction/cost_predictor.h"
-
 namespace fedwatt {
-namespace {
 
-CostPredictor Learn(const JobSetup& setup,
-                    const std::unordered_map<std::string, ClientHistory>& history) {
+CostPredictor LearnCosts(const JobSetup& setup,
+                         const std::unordered_map<std::string, ClientHistory>& history) {
   CostPredictor predictor(FlopsPerStep(setup.layout.coordinates, setup.spec.plan.batch_size));
   std::vector<const CostHistory*> costs;
   costs.reserve(history.size());
@@ -18,8 +15,6 @@ CostPredictor Learn(const JobSetup& setup,
   predictor.Learn(costs);
   return predictor;
 }
-
-}  // namespace
 
 double ExpectedSteps(const Plan& plan, uint32_t example_count_bucket) {
   if (plan.local_steps > 0) return static_cast<double>(plan.local_steps);
@@ -31,8 +26,7 @@ double ExpectedSteps(const Plan& plan, uint32_t example_count_bucket) {
 
 std::vector<Candidate> MakeCandidates(const JobSetup& setup, std::vector<WaitingClient> waiting,
                                       const std::unordered_map<std::string, ClientHistory>& history,
-                                      const RegionCarbon& carbon) {
-  const CostPredictor predictor = Learn(setup, history);
+                                      const CostPredictor& predictor, const RegionCarbon& carbon) {
   std::vector<Candidate> candidates;
   candidates.reserve(waiting.size());
   for (WaitingClient& client : waiting) {

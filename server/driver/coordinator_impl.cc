@@ -352,10 +352,7 @@ absl::StatusOr<std::vector<EnergySum>> CoordinatorImpl::QueryEnergy(const std::s
                                                                     EnergyAxis axis,
                                                                     const EnergyFilter& filter) {
   FW_ASSIGN_OR_RETURN(const DriverPtr driver, FindJob(id_or_name));
-  const bool by_client = axis == EnergyAxis::kClient || !filter.client.empty();
-  FW_ASSIGN_OR_RETURN(const std::vector<EnergySum> cells,
-                      context_.deps.store->EnergySums(driver->setup()->id, by_client));
-  return GroupEnergy(cells, axis, filter);
+  return context_.deps.store->EnergySums(driver->setup()->id, axis, filter);
 }
 
 absl::Status CoordinatorImpl::ExportModel(const std::string& id_or_name, const std::string& version,

@@ -59,19 +59,27 @@ BudgetLimits LimitsOf(const JobSpec::Budget& budget) {
 }
 
 EnergyForecast ForecastOf(const JobSetup& setup, bool evaluation, const Offer& offer,
+                          const CostPredictor& predictor,
                           const std::optional<CostPrediction>& cost) {
   const DatasetRef* dataset = MatchingDataset(setup.need(evaluation), offer);
   const double units =
       UnitsOf(setup, evaluation, dataset == nullptr ? 0 : dataset->example_count_bucket);
   const std::string& device_class = offer.request.capabilities.device_class;
-  const CostPredictor assumed = AssumedCosts(setup);
-  const CostPrediction prediction = cost ? *cost : assumed.Predict(device_class, nullptr, units);
+  const CostPrediction prediction =
+      cost && !evaluation ? *cost : predictor.Predict(device_class, nullptr, units);
   EnergyForecast forecast;
   forecast.mean_uj = Uj(prediction.joules);
   forecast.sigma_uj = Uj(prediction.joules_sigma);
-  // Of the class, never of the client: who always claims too little must not lower its own floor.
-  forecast.floor_uj = Uj(assumed.FloorJoules(device_class, units));
-  forecast.ceiling_uj = Uj(assumed.CeilingJoules(device_class, units));
+  forecast.floor_uj = Uj(predictor.FloorJoules(device_class, units));
+  // What is expected of this client can always be booked.
+  if (const double most = predictor.CeilingJoules(device_class, units); most > 0) {
+    forecast.ceiling_uj = std::max(
+        {Uj(most), forecast.floor_uj, Uj(prediction.joules + 2 * prediction.joules_sigma)});
+  }
+  // Of a number of examples that nobody knows the least is assumed, which bounds no claim.
+  const bool known = (!evaluation && setup.spec.plan.local_steps > 0) ||
+                     (dataset != nullptr && dataset->example_count_bucket > 0);
+  if (known) forecast.units = units;
   forecast.by_prior = prediction.basis != CostBasis::kOwnHistory;
   forecast.device_class = device_class;
   return forecast;
@@ -129,6 +137,7 @@ bool JobBudget::SpentOut(const std::string& client) const {
 }
 
 JobBudget::Choice JobBudget::Reserve(const RoundKey& key, const std::vector<Offer>& offers,
+                                     const CostPredictor& predictor,
                                      const std::unordered_map<std::string, CostPrediction>& costs,
                                      int64_t now_ms) {
   Choice choice;
@@ -143,7 +152,7 @@ JobBudget::Choice JobBudget::Reserve(const RoundKey& key, const std::vector<Offe
     reservation.at_ms = now_ms;
     reservation.carbon = figure_;
     reservation.forecast =
-        ForecastOf(*setup_, key.evaluation, offers[i],
+        ForecastOf(*setup_, key.evaluation, offers[i], predictor,
                    cost == costs.end() ? std::nullopt : std::make_optional(cost->second));
     last_reserved_uj_[offers[i].client] = reservation.reserved_uj();
     if (auto refusal = book_.Reserve(reservation)) {
@@ -174,8 +183,8 @@ void JobBudget::Drop() {
   for (const std::string& open : book_.Open()) book_.Release(open);
 }
 
-void JobBudget::OnReport(const std::string& assignment, const Report& report) {
-  book_.Settle(assignment, report);
+void JobBudget::OnReport(const std::string& assignment, const Report& report, int64_t now_ms) {
+  book_.Settle(assignment, report, now_ms);
 }
 
 void JobBudget::End() {
@@ -190,7 +199,9 @@ BudgetView JobBudget::View() const {
                   sums.booked_ug,
                   sums.reserved_ug,
                   book_.joules_without_grams_uj(),
-                  ""};
+                  "",
+                  book_.raised(),
+                  book_.capped()};
   if (book_.carbon_kind()) view.carbon = CarbonKindText(*book_.carbon_kind());
   return view;
 }

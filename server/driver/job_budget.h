@@ -27,8 +27,11 @@ BudgetLimits LimitsOf(const JobSpec::Budget& budget);
 // be.
 absl::Status CheckBudgetFits(const JobSetup& setup, const std::optional<CarbonIntensity>& carbon);
 
-// What a client's assignment would cost by its device class alone.
+// What a client's assignment would cost: `cost`, if that is known of it, else by its device class.
+// Floor and ceiling are of the class, never of the client: who always claims too little must not
+// lower its own floor.
 EnergyForecast ForecastOf(const JobSetup& setup, bool evaluation, const Offer& offer,
+                          const CostPredictor& predictor,
                           const std::optional<CostPrediction>& cost);
 
 // On the job's strand.
@@ -47,15 +50,20 @@ class JobBudget {
     std::optional<BudgetRefusal> refusal;  // why not; the widest scope that refused
   };
   // Reserves for the offers in order, as the assignments 0, 1, ... of the attempt. `costs`: by
-  // client, what is predicted of it; others go by their device class.
+  // client, what is predicted of it; others go by their device class, as do all evaluations.
   Choice Reserve(const RoundKey& key, const std::vector<Offer>& offers,
+                 const CostPredictor& predictor,
                  const std::unordered_map<std::string, CostPrediction>& costs, int64_t now_ms);
   // Writes the reservations into the record that makes them durable.
   void Confirm(ClientsAssigned* record);
   // They were never handed out.
   void Drop();
-  // A report that is durable, in time or late.
-  void OnReport(const std::string& assignment, const Report& report);
+  // A report that is durable since `now_ms`, in time or late.
+  void OnReport(const std::string& assignment, const Report& report, int64_t now_ms);
+  // What the assignment reserved, until its report has settled it; null then, and of others.
+  const Reservation* ReservedBy(const std::string& assignment) const {
+    return book_.Find(assignment);
+  }
   // The attempt has ended: what is still open is booked by silence.
   void End();
 

@@ -15,6 +15,7 @@
 #include "server/driver/attempt_board.h"
 #include "server/driver/blob_references.h"
 #include "server/driver/broadcast.h"
+#include "server/driver/candidates.h"
 #include "server/driver/client_pool.h"
 #include "server/driver/coordinator.h"
 #include "server/driver/early_stop.h"
@@ -62,7 +63,11 @@ class JobDriver : public std::enable_shared_from_this<JobDriver> {
   // A report for an assignment of this job, checked by the intake.
   void OnReport(IncomingReport report);
   // The store knows already that `report` came too late.
-  void OnLateReport(AssignmentName name, Report report);
+  // since `now_ms`.
+  void OnLateReport(AssignmentName name, Report report, int64_t now_ms);
+  // The store knows already of a further report of an assignment whose first one counts: sending
+  // it again cost joules.
+  void OnRepeatedReport();
 
   const std::shared_ptr<JobStatus>& status() const { return status_; }
   const std::shared_ptr<const JobSetup>& setup() const { return setup_; }
@@ -86,6 +91,7 @@ class JobDriver : public std::enable_shared_from_this<JobDriver> {
   void ReplayUploads(const ClientsAssigned& record);
   void Replay(const ReportAccepted& record);
   void Replay(const ReportRefused& record);
+  void Replay(const CoordinatorSpent& record);
   void Replay(const AttemptAbandoned& record);
   void Replay(const RoundCommitted& record);
   void ReferToBlobs();
@@ -137,8 +143,9 @@ class JobDriver : public std::enable_shared_from_this<JobDriver> {
   void OnCandidates();
   absl::StatusOr<Selection> Select(const std::vector<Candidate>& candidates, uint32_t count);
   absl::Status ChooseUploads(const std::vector<Offer>& offers);
-  std::vector<Offer> WithinBudget(std::vector<Offer> offers,
+  std::vector<Offer> WithinBudget(std::vector<Offer> offers, const CostPredictor& predictor,
                                   const std::vector<Candidate>& candidates);
+  RegionCarbon CarbonByRegion() const;
   bool EndsOrWaitsForBudget(size_t kept, const BudgetRefusal& refusal);
   void MakeFacts(const std::vector<std::string>& clients, int64_t deadline_ms);
   void PublishAttempt();
@@ -147,7 +154,9 @@ class JobDriver : public std::enable_shared_from_this<JobDriver> {
 
   // ---- attempt_reports.cc. On the strand.
   void TakeReport(IncomingReport incoming);
-  void TakeLate(const AssignmentName& name, const Report& report);
+  void TakeLate(const AssignmentName& name, const Report& report, int64_t now_ms);
+  void ReloadTotals();
+  void SayUnbelieved(uint32_t index, const std::vector<std::string>& flags);
   void WriteRefusal(uint32_t index, bool failed, const std::string& reason, ReportReply reply);
   void OnAccepted(uint32_t index);
   void AnswerRepeats(uint32_t index, const absl::StatusOr<ReportReply>& reply);
@@ -156,7 +165,7 @@ class JobDriver : public std::enable_shared_from_this<JobDriver> {
                 std::shared_ptr<FoldQueue> folds);
   void OnFolded(size_t updates, const absl::Status& folded);
   void AggregateIfReady();
-  void NoteParticipation(uint32_t index);
+  void NoteParticipation(uint32_t index, const Reservation* reservation);
 
   // ---- attempt_commit.cc
   struct ApplyInputs;
@@ -169,6 +178,9 @@ class JobDriver : public std::enable_shared_from_this<JobDriver> {
   RoundSummary AttemptSummary(bool counts) const;
   void OpenOwnEnergy();
   void CloseOwnEnergy();
+  // Adds what the coordinator spent so far to a batch, if it was not written for a while.
+  void NoteOwnEnergy(std::vector<StoreWrite>* batch);
+  void ArmOwnEnergyTimer();
   void WriteAbandoned(AttemptAbandoned record, AbandonCause cause);
   void OnAbandoned(const AttemptAbandoned& record, AbandonCause cause);
   void ReleaseAttempt(Outcome outcome, const std::string& reason);
@@ -216,6 +228,8 @@ class JobDriver : public std::enable_shared_from_this<JobDriver> {
   uint64_t round_timer_ = 0;
   uint64_t retry_timer_ = 0;
   uint64_t wall_timer_ = 0;
+  uint64_t own_energy_timer_ = 0;
+  std::optional<CoordinatorSpent> own_before_;  // the restart, on the attempt in flight
 
   std::atomic<bool> candidates_posted_{false};
 

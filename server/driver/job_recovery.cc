@@ -234,6 +234,9 @@ void JobDriver::Replay(const ReportRefused& record) {
   if (record.report) attempt_->wasted.AddWasted(*record.report);
 }
 
+// Maybe of an attempt that was not assigned yet: it begins anew under the same key.
+void JobDriver::Replay(const CoordinatorSpent& record) { own_before_ = record; }
+
 void JobDriver::Replay(const AttemptAbandoned& record) {
   if (InAttempt(record.key)) attempt_.reset();
   // A clock that jumped must not keep the job waiting for longer than its own back-off.

@@ -48,6 +48,15 @@ std::vector<EnergySample> OwnEnergy::End(const std::string& attempt) {
   return {std::move(sample)};
 }
 
+std::vector<EnergySample> OwnEnergy::SoFar(const std::string& attempt) {
+  MutexLock lock(&mutex_);
+  const auto found = open_.find(attempt);
+  if (found == open_.end()) return {};
+  Cut();
+  window_ = meter_->Begin(open_.begin()->second.phase);
+  return {SampleOf(found->second)};
+}
+
 EnergySample OwnEnergy::SampleOf(const Open& open) const {
   EnergySample sample;
   sample.source =
@@ -68,6 +77,30 @@ EnergySample OwnEnergy::SampleOf(const Open& open) const {
                         ? std::clamp(open.seen_us / static_cast<double>(open.duration_us), 0.0, 1.0)
                         : 1;
   return sample;
+}
+
+std::vector<EnergySample> AddSpent(std::vector<EnergySample> before,
+                                   const std::vector<EnergySample>& since) {
+  for (const EnergySample& sample : since) {
+    const auto known = std::find_if(before.begin(), before.end(), [&](const EnergySample& other) {
+      return other.source == sample.source && other.quality == sample.quality &&
+             other.scope == sample.scope && other.phase == sample.phase;
+    });
+    if (known == before.end()) {
+      before.push_back(sample);
+      continue;
+    }
+    const auto us = [](const EnergySample& of) { return static_cast<double>(of.duration_us); };
+    if (const double both = us(*known) + us(sample); both > 0) {
+      known->coverage = (known->coverage * us(*known) + sample.coverage * us(sample)) / both;
+    }
+    known->duration_us += sample.duration_us;
+    if (!sample.energy_uj || !known->energy_uj) continue;
+    known->energy_uj = *known->energy_uj + *sample.energy_uj;
+    // One meter errs alike before and after.
+    known->sigma_uj = known->sigma_uj.value_or(0) + sample.sigma_uj.value_or(0);
+  }
+  return before;
 }
 
 }  // namespace fedwatt

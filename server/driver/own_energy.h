@@ -29,6 +29,8 @@ class OwnEnergy {
   // What it cost since its Begin; none if it is not open. A part that the meter could not see
   // lowers the coverage; without any figure the sample is unavailable, with the reason.
   std::vector<EnergySample> End(const std::string& attempt);
+  // The same, and it stays open.
+  std::vector<EnergySample> SoFar(const std::string& attempt);
 
  private:
   struct Open {
@@ -52,5 +54,10 @@ class OwnEnergy {
   EnergyMeter::Window window_ ABSL_GUARDED_BY(mutex_) = 0;  // while open_ is not empty
   std::map<std::string, Open> open_ ABSL_GUARDED_BY(mutex_);
 };
+
+// What was spent before a restart and what was since: figures of the same meter, quality and scope
+// add up, others stand beside each other.
+std::vector<EnergySample> AddSpent(std::vector<EnergySample> before,
+                                   const std::vector<EnergySample>& since);
 
 }  // namespace fedwatt

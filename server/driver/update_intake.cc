@@ -166,7 +166,10 @@ void UpdateIntake::SubmitReport(const Principal& who, Report report, ReplyDone d
     });
     return;
   }
-  if (auto known = Known(*owned, report)) return done(*std::move(known));
+  if (auto known = Known(*owned, report)) {
+    if (!known->ok() || !(*known)->accepted) return done(*std::move(known));
+    return BookRepeat(*owned, std::move(report), **std::move(known), std::move(done));
+  }
   if (report.status != ReportStatus::kOk) {
     return HandOver(*owned, std::move(report), nullptr, 1.0, std::move(done));
   }
@@ -238,6 +241,13 @@ absl::StatusOr<Coordinator::UploadStart> UpdateIntake::StartUpload(const Princip
   if (auto known = Known(*owned, report)) {
     FW_RETURN_IF_ERROR(known->status());
     start.refused = **known;
+    if (!start.refused->accepted) return start;
+    FW_RETURN_IF_ERROR(WaitFor([&](absl::AnyInvocable<void(absl::Status)> waiter) {
+      BookRepeat(*owned, std::move(report), *start.refused,
+                 [waiter = std::move(waiter)](const absl::StatusOr<ReportReply>& reply) mutable {
+                   waiter(reply.status());
+                 });
+    }));
     return start;
   }
   const SlotView& slot = *owned->slot;
@@ -296,7 +306,7 @@ void UpdateIntake::AnswerClosed(const Owned& owned, Report report, ReplyDone don
     reply = OfRecord(**record);
   }
   const bool booked = reply.outcome == Outcome::kCommitted || reply.outcome == Outcome::kPending;
-  if (booked) return done(std::move(reply));
+  if (booked) return BookRepeat(owned, std::move(report), std::move(reply), std::move(done));
   Book(owned, std::move(report), failed, std::move(reply), std::move(done));
 }
 
@@ -304,19 +314,36 @@ void UpdateIntake::Book(const Owned& owned, Report report, bool failed, ReportRe
                         ReplyDone done) const {
   report.update.inline_data.clear();
   report.metrics = UsableMetrics(report.metrics);
-  ReportRefused record{owned.name.key, owned.name.index, failed,
-                       reply.reason,   report,           context_->deps.clock->NowMs()};
+  const int64_t now_ms = context_->deps.clock->NowMs();
+  ReportRefused record{owned.name.key, owned.name.index, failed, reply.reason, report, now_ms};
   context_->deps.store->Write(
       {AppendLog{std::move(record)}},
       [driver = std::weak_ptr(owned.driver), name = owned.name, report = std::move(report), failed,
-       board = context_->board, reply = std::move(reply),
+       board = context_->board, now_ms, reply = std::move(reply),
        done = std::move(done)](absl::Status written) mutable {
         if (!written.ok()) return done(written);
         board->SetSlot(name.key, name.index, failed ? SlotState::kFailed : SlotState::kRefused,
                        reply.reason, Digest{});
-        if (const auto job = driver.lock()) job->OnLateReport(std::move(name), std::move(report));
+        if (const auto job = driver.lock()) {
+          job->OnLateReport(std::move(name), std::move(report), now_ms);
+        }
         done(std::move(reply));
       });
+}
+
+void UpdateIntake::BookRepeat(const Owned& owned, Report report, ReportReply reply,
+                              ReplyDone done) const {
+  report.update.inline_data.clear();
+  report.metrics = UsableMetrics(report.metrics);
+  ReportRefused record{owned.name.key, owned.name.index,  false,
+                       "repeated",     std::move(report), context_->deps.clock->NowMs()};
+  context_->deps.store->Write({AppendLog{std::move(record)}},
+                              [driver = std::weak_ptr(owned.driver), reply = std::move(reply),
+                               done = std::move(done)](absl::Status written) mutable {
+                                if (!written.ok()) return done(written);
+                                if (const auto job = driver.lock()) job->OnRepeatedReport();
+                                done(std::move(reply));
+                              });
 }
 
 void UpdateIntake::Check(const DriverContext& context, const Owned& owned, Report report,

@@ -50,6 +50,8 @@ class UpdateIntake {
   void AnswerClosed(const Owned& owned, Report report, ReplyDone done) const;
   void Book(const Owned& owned, Report report, bool failed, ReportReply reply,
             ReplyDone done) const;
+  // A further report of an assignment whose first one counts: what it cost to send it again.
+  void BookRepeat(const Owned& owned, Report report, ReportReply reply, ReplyDone done) const;
   absl::StatusOr<ReportReply> RefuseNow(const Owned& owned, Report report,
                                         const absl::Status& verdict) const;
   absl::StatusOr<std::unique_ptr<SpoolUpload>> OpenSpool(const Report& report,

@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "server/ledger/energy_ledger.h"
-#include "server/prediction/cost_history.h"
+#include "server/prediction/device_class.h"
 
 namespace fedwatt {
 namespace {
@@ -17,6 +17,8 @@ constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
 constexpr int64_t kMsPerUtcDay = 86'400'000;
 constexpr double kMicro = 1e6;
 constexpr double kMicrojoulesPerKwh = 3.6e12;
+// What is demanded of work that was cut short, as a part of the floor.
+constexpr int64_t kUnfinishedPart = 8;
 
 int64_t Add(int64_t a, int64_t b) {
   int64_t sum = 0;
@@ -62,12 +64,35 @@ int64_t Reservation::reserved_uj() const {
   return forecast.ceiling_uj > 0 ? std::min(wanted, forecast.ceiling_uj) : wanted;
 }
 
+EnergyForecast ForecastAt(const Reservation& reservation, int64_t now_ms) {
+  EnergyForecast forecast = reservation.forecast;
+  const int64_t elapsed_ms = now_ms - reservation.at_ms;
+  if (elapsed_ms < 0) return forecast;
+  const double seconds = static_cast<double>(elapsed_ms) / 1000 + kClockSlackS;
+  const int64_t drawn = LimitMicro(PeakWatts(forecast.device_class) * seconds);
+  const int64_t most = std::max(drawn, reservation.reserved_uj());
+  forecast.ceiling_uj = forecast.ceiling_uj > 0 ? std::min(forecast.ceiling_uj, most) : most;
+  return forecast;
+}
+
+ClaimLimits LimitsOf(const Reservation& reservation, int64_t now_ms) {
+  const EnergyForecast forecast = ForecastAt(reservation, now_ms);
+  ClaimLimits limits;
+  limits.units = forecast.units;
+  limits.least_joules = static_cast<double>(forecast.floor_uj) / kMicro;
+  limits.most_joules = static_cast<double>(forecast.ceiling_uj) / kMicro;
+  const int64_t elapsed_ms = now_ms - reservation.at_ms;
+  if (elapsed_ms >= 0) limits.elapsed_s = static_cast<double>(elapsed_ms) / 1000;
+  return limits;
+}
+
 EnergyClaim ClaimOf(const Report& report, const std::string& device_class) {
   // What is booked is what is believed: a refused figure is a gap.
   const CostClaim cost =
       CostClaimOf(report.metrics, BookSamples(report.energy).samples, device_class);
-  if (!cost.joules || !(*cost.joules >= 0)) return {};
-  return {LimitMicro(*cost.joules), true};
+  const bool finished = report.status == ReportStatus::kOk;
+  if (!cost.joules || !(*cost.joules >= 0)) return {0, false, finished};
+  return {LimitMicro(*cost.joules), true, finished};
 }
 
 const char* BookedByName(BookedBy by) {
@@ -95,7 +120,8 @@ BookedEnergy SettledBy(const EnergyForecast& forecast, const EnergyClaim& claim)
   if (forecast.ceiling_uj > 0 && uj > forecast.ceiling_uj) {
     return booked(forecast.ceiling_uj, BookedBy::kCeiling);
   }
-  if (uj < forecast.floor_uj) return booked(forecast.floor_uj, BookedBy::kFloor);
+  const int64_t floor = claim.finished ? forecast.floor_uj : forecast.floor_uj / kUnfinishedPart;
+  if (uj < floor) return booked(floor, BookedBy::kFloor);
   return booked(uj, BookedBy::kClaim);
 }
 
@@ -194,6 +220,11 @@ void BudgetBook::Count(const Entry& entry, int sign) {
   const bool by_client = limits_.uj.client > 0 || limits_.micrograms.client > 0;
   if (by_client && !reservation.client.empty()) count(&clients_[reservation.client]);
   if (!entry.booked) return;
+  const auto tally = [&](BookedBy by, uint64_t* reports) {
+    if (entry.booked->by == by) *reports += static_cast<uint64_t>(static_cast<int64_t>(sign));
+  };
+  tally(BookedBy::kFloor, &raised_);
+  tally(BookedBy::kCeiling, &capped_);
   const bool estimated =
       entry.booked->by == BookedBy::kPrior || entry.booked->by == BookedBy::kSilence;
   if (estimated) estimated_uj_ = Add(estimated_uj_, sign * uj);
@@ -209,16 +240,22 @@ void BudgetBook::Book(const std::string& assignment, const BookedEnergy& booked)
   if (booked.by != BookedBy::kSilence) entries_.erase(found);
 }
 
-void BudgetBook::Settle(const std::string& assignment, const EnergyClaim& claim) {
+void BudgetBook::Settle(const std::string& assignment, const EnergyClaim& claim, int64_t now_ms) {
   const auto found = entries_.find(assignment);
   if (found == entries_.end()) return;
-  Book(assignment, SettledBy(found->second.reservation.forecast, claim));
+  Book(assignment, SettledBy(ForecastAt(found->second.reservation, now_ms), claim));
 }
 
-void BudgetBook::Settle(const std::string& assignment, const Report& report) {
+void BudgetBook::Settle(const std::string& assignment, const Report& report, int64_t now_ms) {
   const auto found = entries_.find(assignment);
   if (found == entries_.end()) return;
-  Settle(assignment, ClaimOf(report, found->second.reservation.forecast.device_class));
+  const std::string& device_class = found->second.reservation.forecast.device_class;
+  Settle(assignment, ClaimOf(report, device_class), now_ms);
+}
+
+const Reservation* BudgetBook::Find(const std::string& assignment) const {
+  const auto found = entries_.find(assignment);
+  return found == entries_.end() ? nullptr : &found->second.reservation;
 }
 
 void BudgetBook::Silence(const std::string& assignment) {

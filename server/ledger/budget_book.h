@@ -26,6 +26,7 @@
 
 #include "common/model/fleet.h"
 #include "server/carbon/carbon_intensity.h"
+#include "server/prediction/claim_check.h"
 
 namespace fedwatt {
 
@@ -37,6 +38,7 @@ struct EnergyForecast {
   int64_t ceiling_uj = 0;  // more than this none can; 0: unknown
   bool by_prior = false;   // from the device class, for want of history
   std::string device_class;
+  double units = 0;  // of work (server/prediction/cost_history.h); 0: not known
 };
 
 struct Reservation {
@@ -51,11 +53,20 @@ struct Reservation {
   int64_t reserved_uj() const;
 };
 
+// The forecast for a report of that time: no device spends more than its class can draw from the
+// assignment on, though what was reserved can always be booked. A clock that was set back since
+// says nothing.
+EnergyForecast ForecastAt(const Reservation& reservation, int64_t now_ms);
+
+// By what that report's claim is checked before it is learnt from.
+ClaimLimits LimitsOf(const Reservation& reservation, int64_t now_ms);
+
 // What a report says it cost, of the whole device, as predictions are (server/prediction):
-// `complete` unless its training was not metered.
+// `complete` unless its training was not metered, `finished` unless the work was cut short.
 struct EnergyClaim {
   int64_t uj = 0;
   bool complete = false;
+  bool finished = true;
 };
 EnergyClaim ClaimOf(const Report& report, const std::string& device_class);
 
@@ -74,6 +85,7 @@ struct BookedEnergy {
 
   bool operator==(const BookedEnergy&) const = default;
 };
+// Work that was cut short is held to an eighth of the floor: nobody knows how far it came.
 BookedEnergy SettledBy(const EnergyForecast& forecast, const EnergyClaim& claim);
 
 // Zero: no limit. Money is joules at a price.
@@ -131,8 +143,8 @@ class BudgetBook {
 
   // The report of an assignment. Only the first one counts; after Silence a late one takes the
   // place of the estimate. Unknown assignments (of other jobs, repeated reports) change nothing.
-  void Settle(const std::string& assignment, const EnergyClaim& claim);
-  void Settle(const std::string& assignment, const Report& report);
+  void Settle(const std::string& assignment, const EnergyClaim& claim, int64_t now_ms);
+  void Settle(const std::string& assignment, const Report& report, int64_t now_ms);
   // Its round went on without it.
   void Silence(const std::string& assignment);
   // It was never handed out.
@@ -141,6 +153,9 @@ class BudgetBook {
   // Assignments that are reserved, sorted.
   std::vector<std::string> Open() const;
 
+  // Of an assignment that is reserved or silent; null of others.
+  const Reservation* Find(const std::string& assignment) const;
+
   const BudgetLimits& limits() const { return limits_; }
   const BudgetSums& job() const { return job_; }
   BudgetSums OfRound(uint64_t round) const;
@@ -148,6 +163,9 @@ class BudgetBook {
   BudgetSums OfDay(int64_t at_ms) const;
   // Booked by no claim: priors and silence.
   int64_t estimated_uj() const { return estimated_uj_; }
+  // Reports whose claims were not believed: booked at the floor, at the ceiling.
+  uint64_t raised() const { return raised_; }
+  uint64_t capped() const { return capped_; }
   // Whose grams are not in the sums, for want of a figure or because of another kind.
   int64_t joules_without_grams_uj() const { return without_grams_uj_; }
   const std::optional<CarbonKind>& carbon_kind() const { return kind_; }
@@ -174,6 +192,8 @@ class BudgetBook {
   std::unordered_map<std::string, BudgetSums> clients_;
   std::map<int64_t, BudgetSums> days_;
   int64_t estimated_uj_ = 0;
+  uint64_t raised_ = 0;
+  uint64_t capped_ = 0;
   int64_t without_grams_uj_ = 0;
 };
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <set>
+#include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -69,7 +70,7 @@ EnergyTotal& TotalOf(const std::string& source, EnergyQuality quality, EnergySco
 
 Booking BookSamples(const std::vector<EnergySample>& claimed) {
   Booking booking;
-  std::set<std::pair<Phase, std::string>> seen;
+  std::set<std::tuple<Phase, std::string, EnergyQuality, EnergyScope>> seen;
   for (const EnergySample& sample : claimed) {
     const std::string name = absl::StrCat(sample.source, "/", PhaseName(sample.phase));
     if (sample.source.empty() || sample.source.size() > bounds::kMaxNameLength) {
@@ -81,7 +82,7 @@ Booking BookSamples(const std::vector<EnergySample>& claimed) {
                                            " on: more than the limit of ",
                                            bounds::kMaxEnergySamples));
       break;
-    } else if (!seen.emplace(sample.phase, sample.source).second) {
+    } else if (!seen.emplace(sample.phase, sample.source, sample.quality, sample.scope).second) {
       booking.flags.push_back(absl::StrCat("dropped a second sample of ", name));
     } else if (const std::string fault = Fault(sample); !fault.empty()) {
       booking.flags.push_back(absl::StrCat(name, ": ", fault));
@@ -92,6 +93,66 @@ Booking BookSamples(const std::vector<EnergySample>& claimed) {
     }
   }
   return booking;
+}
+
+namespace {
+
+// Sum of what is known of the samples that `match`.
+template <typename Match>
+int64_t SumOf(const std::vector<EnergySample>& samples, const Match& match) {
+  int64_t sum = 0;
+  for (const EnergySample& sample : samples) {
+    if (match(sample)) sum = SaturatingAdd(sum, sample.energy_uj.value_or(0));
+  }
+  return sum;
+}
+
+bool SameMeter(const EnergySample& a, const EnergySample& b) {
+  return a.phase == b.phase && a.source == b.source && a.scope == b.scope;
+}
+
+// `share` of what the sample says.
+EnergySample PartOf(const EnergySample& sample, int64_t energy_uj) {
+  EnergySample part = sample;
+  if (energy_uj == *sample.energy_uj) return part;
+  const double share = static_cast<double>(energy_uj) / static_cast<double>(*sample.energy_uj);
+  const auto of = [share](int64_t all) { return std::llround(static_cast<double>(all) * share); };
+  part.energy_uj = energy_uj;
+  if (part.sigma_uj) part.sigma_uj = of(*part.sigma_uj);
+  if (part.machine_energy_uj) part.machine_energy_uj = of(*part.machine_energy_uj);
+  part.duration_us = of(part.duration_us);
+  part.bytes = static_cast<uint64_t>(of(static_cast<int64_t>(part.bytes)));
+  return part;
+}
+
+}  // namespace
+
+std::vector<EnergySample> NotBookedYet(const std::vector<EnergySample>& claimed,
+                                       const std::vector<EnergySample>& booked) {
+  if (booked.empty()) return claimed;
+  std::vector<EnergySample> by_quality = claimed;
+  std::stable_sort(by_quality.begin(), by_quality.end(),
+                   [](const auto& a, const auto& b) { return a.quality < b.quality; });
+  std::vector<EnergySample> added;
+  for (const EnergySample& sample : by_quality) {
+    if (!sample.energy_uj) {
+      const bool known = std::any_of(booked.begin(), booked.end(), [&](const EnergySample& other) {
+        return other.phase == sample.phase && other.source == sample.source;
+      });
+      if (!known) added.push_back(sample);
+      continue;
+    }
+    const auto same = [&](const EnergySample& other) { return SameMeter(sample, other); };
+    const auto alike = [&](const EnergySample& other) {
+      return same(other) && other.quality == sample.quality;
+    };
+    const int64_t grew = *sample.energy_uj - SumOf(booked, alike);
+    const int64_t room =
+        SumOf(claimed, same) - SaturatingAdd(SumOf(booked, same), SumOf(added, same));
+    const int64_t more = std::min(grew, room);
+    if (more > 0) added.push_back(PartOf(sample, more));
+  }
+  return added;
 }
 
 void AddSample(const EnergySample& sample, JouleUse use, std::vector<EnergyTotal>* totals) {

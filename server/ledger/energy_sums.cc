@@ -77,6 +77,7 @@ EnergyLabel Along(EnergyAxis axis, const EnergyLabel& cell) {
       break;
     case EnergyAxis::kClient:
       label.client = cell.client;
+      label.evaluation = cell.evaluation;
       break;
     case EnergyAxis::kRound:
       label.round = cell.round;

@@ -88,7 +88,7 @@ struct EnergyFilter {
 };
 
 // The cells that `filter` accepts, added up along `axis`, sorted by label. By day cells carry the
-// day's first hour.
+// day's first hour; by round and by client training and evaluations are apart.
 std::vector<EnergySum> GroupEnergy(const std::vector<EnergySum>& cells, EnergyAxis axis,
                                    const EnergyFilter& filter);
 

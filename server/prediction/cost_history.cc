@@ -21,10 +21,16 @@ double MedianOf(std::vector<double> values) {
   return (*middle + *std::max_element(values.begin(), middle)) / 2;
 }
 
+// What nobody saw and somebody extrapolated, as clients do of an upload that is still to come.
+bool IsExtrapolated(const EnergySample& sample) {
+  return sample.coverage == 0 && (sample.quality == EnergyQuality::kEstimated ||
+                                  sample.quality == EnergyQuality::kSimulated);
+}
+
 bool IsUsable(const EnergySample& sample) {
+  const bool seen = sample.coverage >= kMinCoverage && sample.coverage <= 1;
   return sample.energy_uj && *sample.energy_uj >= 0 &&
-         sample.quality != EnergyQuality::kUnavailable && sample.coverage >= kMinCoverage &&
-         sample.coverage <= 1;
+         sample.quality != EnergyQuality::kUnavailable && (seen || IsExtrapolated(sample));
 }
 
 bool IsBetter(const EnergySample& a, const EnergySample& b) {
@@ -85,7 +91,8 @@ CostClaim CostClaimOf(const UpdateMetrics& metrics, const std::vector<EnergySamp
     double joules = 0;
     for (const auto& [phase, sample] : best) {
       const ScopeFactor to_device = FactorToDevice(device_class, sample->scope);
-      const double seen = static_cast<double>(*sample->energy_uj) * kJoulesPerUj / sample->coverage;
+      const double part = IsExtrapolated(*sample) ? 1 : sample->coverage;
+      const double seen = static_cast<double>(*sample->energy_uj) * kJoulesPerUj / part;
       joules += seen * to_device.factor;
       // Added, not in squares: one meter errs alike in all phases.
       claim.joules_sigma += seen * to_device.sigma;

@@ -68,7 +68,7 @@ ScopeFactor FactorToDevice(const std::string& device_class, EnergyScope scope);
 
 // Each phase counts once, by the best figure that it has: widest scope, then best quality, then
 // order. Sources that cover each other are never added. A figure of a window that its meter saw in
-// part is scaled up; below half it is none.
+// part is scaled up; below half it is none. What was extrapolated (an upload) counts as it is.
 CostClaim CostClaimOf(const UpdateMetrics& metrics, const std::vector<EnergySample>& energy,
                       const std::string& device_class);
 

@@ -4,7 +4,6 @@
 #include <cmath>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "server/prediction/device_class.h"
 
 namespace fedwatt {
@@ -16,7 +15,6 @@ constexpr double kAssumedRelativeSigma = 1;
 constexpr double kOwnFactor = 8;
 constexpr double kFleetFactor = 64;
 constexpr double kAssumedFactor = 1000;
-constexpr double kPeakPower = 10;  // of the class's usual
 
 double MedianOf(std::vector<double>* values) {
   const auto middle = values->begin() + static_cast<ptrdiff_t>(values->size() / 2);
@@ -35,24 +33,6 @@ double FactorOf(CostBasis basis) {
       break;
   }
   return kAssumedFactor;
-}
-
-// Empty when it is no figure.
-std::optional<double> Figure(const char* name, const std::optional<double>& claimed,
-                             std::vector<std::string>* flags) {
-  if (!claimed) return std::nullopt;
-  if (std::isfinite(*claimed) && *claimed >= 0) return claimed;
-  flags->push_back(absl::StrCat(name, " = ", *claimed, ": no such figure; not counted"));
-  return std::nullopt;
-}
-
-void Bound(const char* name, double least, double most, const std::string& why,
-           std::optional<double>* value, std::vector<std::string>* flags) {
-  if (!*value) return;
-  const double bounded = std::clamp(**value, least, most);
-  if (bounded == **value) return;
-  flags->push_back(absl::StrCat(name, " = ", **value, ": ", why, "; taken for ", bounded));
-  *value = bounded;
 }
 
 }  // namespace
@@ -85,6 +65,7 @@ void CostPredictor::Learn(std::span<const CostHistory* const> clients) {
     const double doubt = rate.mean / std::sqrt(static_cast<double>(rates->size()));
     rate.sigma = std::max({spread, doubt, kMinRelativeSigma * rate.mean});
     rate.basis = basis;
+    rate.clients = rates->size();
     return rate;
   };
   std::map<std::string, Seen> seen;
@@ -114,7 +95,8 @@ CostPredictor::Rates CostPredictor::ClassRates(const std::string& device_class) 
   Rates rates = Assumed(device_class);
   const auto scale = [](const Rate& fleet, Rate* rate) {
     if (fleet.basis != CostBasis::kFleet) return;
-    *rate = {rate->mean * fleet.mean, rate->mean * (fleet.mean + fleet.sigma), CostBasis::kFleet};
+    *rate = {rate->mean * fleet.mean, rate->mean * (fleet.mean + fleet.sigma), CostBasis::kFleet,
+             fleet.clients};
   };
   scale(fleet_.joules, &rates.joules);
   scale(fleet_.seconds, &rates.seconds);
@@ -138,7 +120,8 @@ CostPrediction CostPredictor::Predict(const std::string& device_class, const Cos
     const double pull = rate->basis == CostBasis::kDefault ? 0 : 1;
     const double mixed = (pull * rate->mean + n * mean) / (pull + n);
     const double doubt = rate->sigma / (1 + n);
-    *rate = {mixed, std::sqrt(spread * spread + doubt * doubt), CostBasis::kOwnHistory};
+    *rate = {mixed, std::sqrt(spread * spread + doubt * doubt), CostBasis::kOwnHistory,
+             rate->clients};
   };
   if (history != nullptr) {
     mix(history->joules, &rates.joules);
@@ -148,39 +131,16 @@ CostPrediction CostPredictor::Predict(const std::string& device_class, const Cos
           units * rates.seconds.sigma, rates.joules.basis};
 }
 
-CheckedClaim CostPredictor::Check(const std::string& device_class, const CostHistory* history,
-                                  const CostClaim& claim, std::optional<double> elapsed_s) const {
-  CheckedClaim checked;
-  checked.joules = Figure("joules", claim.joules, &checked.flags);
-  checked.seconds = Figure("seconds", claim.seconds, &checked.flags);
-  if (elapsed_s) {
-    Bound("seconds", 0, *elapsed_s, absl::StrCat("the assignment was given ", *elapsed_s, " s ago"),
-          &checked.seconds, &checked.flags);
-  }
-  const std::optional<double> seconds = checked.seconds ? checked.seconds : elapsed_s;
-  if (seconds) {
-    const double watts = kPeakPower * TraitsOf(device_class).watts;
-    Bound("joules", 0, watts * *seconds,
-          absl::StrCat("more than ", watts, " W over ", *seconds, " s, which no ", device_class,
-                       " draws"),
-          &checked.joules, &checked.flags);
-  }
-  const CostPrediction usual = Predict(device_class, history, std::max(claim.units, 1.0));
-  const double factor = FactorOf(usual.basis);
-  Bound("joules", usual.joules / factor, usual.joules * factor,
-        absl::StrCat("more than ", factor, " times off the ", usual.joules, " J expected of it"),
-        &checked.joules, &checked.flags);
-  return checked;
-}
-
 double CostPredictor::FloorJoules(const std::string& device_class, double units) const {
+  const double assumed = Assumed(device_class).joules.mean / kOwnFactor;
   const Rate rate = ClassRates(device_class).joules;
-  return units * std::max(rate.mean - 2 * rate.sigma, rate.mean / kOwnFactor);
+  if (rate.clients < kWitnesses) return units * assumed;
+  return units * std::max(assumed, rate.mean / FactorOf(rate.basis));
 }
 
 double CostPredictor::CeilingJoules(const std::string& device_class, double units) const {
   const Rate rate = ClassRates(device_class).joules;
-  return units * rate.mean * FactorOf(rate.basis);
+  return rate.clients < kWitnesses ? 0 : units * rate.mean * FactorOf(rate.basis);
 }
 
 }  // namespace fedwatt

@@ -1,11 +1,10 @@
 #pragma once
 
-#include <functional>
+#include <cstddef>
+#include <cstdint>
 #include <map>
-#include <optional>
 #include <span>
 #include <string>
-#include <vector>
 
 #include "server/prediction/cost_history.h"
 #include "server/prediction/cost_prediction.h"
@@ -30,12 +29,6 @@ namespace fedwatt {
 // a weight many times; the fleet's first reports correct it.
 double FlopsPerStep(uint64_t parameters, uint64_t batch_size);
 
-struct CheckedClaim {
-  std::optional<double> joules;    // believed; empty: the claim had none, or one that cannot be
-  std::optional<double> seconds;   // likewise
-  std::vector<std::string> flags;  // what was not believed, and why
-};
-
 class CostPredictor {
  public:
   explicit CostPredictor(double flops_per_unit) : flops_per_unit_(flops_per_unit) {}
@@ -47,25 +40,21 @@ class CostPredictor {
   CostPrediction Predict(const std::string& device_class, const CostHistory* history,
                          double units) const;
 
-  // A claim against class, history and physics. Seconds: not more than `elapsed_s`, if that is
-  // known. Joules: not more than ten times the class's power allows in these seconds; not further
-  // from the prediction than a factor of 8 (by own history or class), 64 (fleet) or 1000
-  // (assumption). What lies outside is flagged and put on the limit; what is no figure (negative,
-  // NaN) is flagged and dropped.
-  CheckedClaim Check(const std::string& device_class, const CostHistory* history,
-                     const CostClaim& claim, std::optional<double> elapsed_s) const;
-
-  // The least that a device of that class is believed to use: the class's rate - 2 sigma, not
-  // below an eighth of it.
+  // The least that a device of that class is believed to use: an eighth of what is assumed of it or
+  // is usual of it, whichever is more (by the fleet: a 64th). What is learnt was put on this floor
+  // itself: closer to the usual it would drive itself up. The most: 8 or 64 times of it; 0 before
+  // there are reports, for what is assumed counts no work besides training. Fewer than kWitnesses
+  // clients say nothing: nobody sets the bounds by which it is judged.
   double FloorJoules(const std::string& device_class, double units) const;
-  // The most: what Check puts a claim of it on.
   double CeilingJoules(const std::string& device_class, double units) const;
+  static constexpr size_t kWitnesses = 3;
 
  private:
   struct Rate {
     double mean = 0;
     double sigma = 0;
     CostBasis basis = CostBasis::kDefault;
+    size_t clients = 0;  // that reported it
   };
   struct Rates {
     Rate joules;

@@ -19,6 +19,9 @@ constexpr DeviceTraits kKnown[] = {
     {"gateway", 6, 5e9, kHandheld},
 };
 
+constexpr double kPeakPower = 10;
+constexpr double kRackWatts = 20'000;
+
 }  // namespace
 
 const DeviceTraits& TraitsOf(const std::string& device_class) {
@@ -30,6 +33,11 @@ const DeviceTraits& TraitsOf(const std::string& device_class) {
     }
   }
   return *best;
+}
+
+double PeakWatts(const std::string& device_class) {
+  const DeviceTraits& traits = TraitsOf(device_class);
+  return &traits == &kAny ? kRackWatts : kPeakPower * traits.watts;
 }
 
 }  // namespace fedwatt

@@ -19,4 +19,8 @@ struct DeviceTraits {
 // By the longest prefix; those of any device when none fits.
 const DeviceTraits& TraitsOf(const std::string& device_class);
 
+// What no device of that class draws, ten times its usual; of a class that nobody knows, what no
+// rack draws. A bound of physics: it holds before anything was reported.
+double PeakWatts(const std::string& device_class);
+
 }  // namespace fedwatt

@@ -1,25 +1,29 @@
 #include "server/store/client_history.h"
 
-#include <numeric>
+#include <utility>
 
 namespace fedwatt {
 
-void AddParticipation(uint64_t round, const std::string& device_class, const Report& report,
-                      ClientHistory* history) {
+std::vector<std::string> AddParticipation(const Participation& participation, const Report& report,
+                                          ClientHistory* history) {
   ++history->participations;
-  history->last_round = round;
+  history->last_round = participation.round;
   const UpdateMetrics& metrics = report.metrics;
   // What the job's model loses on this client's data; without it, what the trained one does.
   if (metrics.before || metrics.after) {
     history->last_loss = metrics.before ? metrics.before : metrics.after;
   }
-  if (!metrics.seconds_by_phase.empty()) {
-    history->last_seconds =
-        std::accumulate(metrics.seconds_by_phase.begin(), metrics.seconds_by_phase.end(), 0.0,
-                        [](double sum, const auto& phase) { return sum + phase.second; });
+  if (!participation.device_class.empty()) {
+    history->cost.device_class = participation.device_class;
   }
-  if (!device_class.empty()) history->cost.device_class = device_class;
-  AddClaim(CostClaimOf(metrics, report.energy, history->cost.device_class), &history->cost);
+  const ClaimLimits limits = participation.reservation == nullptr
+                                 ? ClaimLimits()
+                                 : LimitsOf(*participation.reservation, participation.now_ms);
+  CheckedClaim checked =
+      CheckClaim(limits, CostClaimOf(metrics, report.energy, history->cost.device_class));
+  if (checked.claim.seconds) history->last_seconds = checked.claim.seconds;
+  AddClaim(checked.claim, &history->cost);
+  return std::move(checked.flags);
 }
 
 }  // namespace fedwatt

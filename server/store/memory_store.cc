@@ -103,9 +103,10 @@ absl::StatusOr<std::vector<EnergyTotal>> MemoryStore::EnergyTotals(const std::st
 }
 
 absl::StatusOr<std::vector<EnergySum>> MemoryStore::EnergySums(const std::string& job,
-                                                               bool by_client) {
+                                                               EnergyAxis axis,
+                                                               const EnergyFilter& filter) {
   MutexLock lock(&state_->mutex);
-  return ReadJob(state_->tables, job, by_client ? &Tables::LoadClientSums : &Tables::LoadSums);
+  return ReadSums(state_->tables, job, axis, filter);
 }
 
 absl::StatusOr<std::vector<BudgetEntry>> MemoryStore::LoadReservations(const std::string& job) {

@@ -40,8 +40,8 @@ class MemoryStore final : public Store {
   absl::StatusOr<std::vector<ClientHistory>> LoadHistory(const std::string& job) override;
   absl::StatusOr<std::optional<AssignmentRecord>> FindAssignment(const std::string& id) override;
   absl::StatusOr<std::vector<EnergyTotal>> EnergyTotals(const std::string& job) override;
-  absl::StatusOr<std::vector<EnergySum>> EnergySums(const std::string& job,
-                                                    bool by_client) override;
+  absl::StatusOr<std::vector<EnergySum>> EnergySums(const std::string& job, EnergyAxis axis,
+                                                    const EnergyFilter& filter) override;
   absl::StatusOr<std::vector<BudgetEntry>> LoadReservations(const std::string& job) override;
   absl::Status ForgetClient(const std::string& tenant, const std::string& population,
                             const std::string& client) override;

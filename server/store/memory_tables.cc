@@ -123,20 +123,21 @@ absl::Status MemoryTables::MoveAssignments(const JobScope& scope, const RoundKey
   return absl::OkStatus();
 }
 
-absl::StatusOr<uint64_t> MemoryTables::CountEnergy(const JobScope& scope, const RoundKey& key,
-                                                   uint32_t index) {
+absl::StatusOr<std::vector<EnergySample>> MemoryTables::LoadEnergy(const JobScope& scope,
+                                                                   const RoundKey& key,
+                                                                   uint32_t index) {
   const auto& energy = JobOf(scope).energy;
-  uint64_t count = 0;
-  for (auto it = energy.lower_bound({key, index, Phase{}, ""});
+  std::vector<EnergySample> samples;
+  for (auto it = energy.lower_bound({key, index, 0});
        it != energy.end() && it->second.key == key && it->second.index == index; ++it) {
-    ++count;
+    samples.push_back(it->second.sample);
   }
-  return count;
+  return samples;
 }
 
-absl::StatusOr<bool> MemoryTables::AddEnergy(const JobScope& scope, const EnergyRow& row) {
-  const EnergyKey key{row.key, row.index, row.sample.phase, row.sample.source};
-  return JobOf(scope).energy.try_emplace(key, row).second;
+absl::Status MemoryTables::AddEnergy(const JobScope& scope, const EnergyRow& row) {
+  JobOf(scope).energy.try_emplace({row.key, row.index, row.part}, row);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<EnergyRow>> MemoryTables::SettleEnergy(const JobScope& scope,
@@ -144,8 +145,8 @@ absl::StatusOr<std::vector<EnergyRow>> MemoryTables::SettleEnergy(const JobScope
                                                                   EnergyUse use) {
   std::vector<EnergyRow> settled;
   auto& energy = JobOf(scope).energy;
-  for (auto it = energy.lower_bound({key, 0, Phase{}, ""});
-       it != energy.end() && it->second.key == key; ++it) {
+  for (auto it = energy.lower_bound({key, 0, 0}); it != energy.end() && it->second.key == key;
+       ++it) {
     if (it->second.use != EnergyUse::kPending) continue;
     settled.push_back(it->second);
     it->second.use = use;
@@ -178,17 +179,31 @@ absl::StatusOr<std::vector<EnergySum>> MemoryTables::LoadSums(const JobScope& sc
   return sums;
 }
 
+absl::Status MemoryTables::AddClientSums(const JobScope& scope, const std::vector<EnergySum>& sums,
+                                         int64_t at_ms) {
+  for (const EnergySum& sum : sums) {
+    Timed<EnergyFigures>& known = JobOf(scope).client_sums[sum.label];
+    AddFigures(sum.figures, &known.row);
+    known.at_ms = std::max(known.at_ms, at_ms);
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::vector<EnergySum>> MemoryTables::LoadClientSums(const JobScope& scope) {
-  std::map<EnergyLabel, EnergyFigures> sums;
+  std::vector<EnergySum> sums;
+  for (const auto& [label, known] : JobOf(scope).client_sums) sums.push_back({label, known.row});
+  return sums;
+}
+
+absl::StatusOr<std::vector<EnergySum>> MemoryTables::SumRows(const JobScope& scope, EnergyAxis axis,
+                                                             const EnergyFilter& filter) {
+  std::vector<EnergySum> cells;
   for (const auto& [key, row] : JobOf(scope).energy) {
     if (row.use == EnergyUse::kPending) continue;
-    EnergySum cell = CellOf(row);
-    if (row.index != kCoordinatorIndex) cell.label.client = row.client;
-    AddFigures(cell.figures, &sums[cell.label]);
+    cells.push_back(CellOf(row));
+    cells.back().label.client = row.client;
   }
-  std::vector<EnergySum> all;
-  for (const auto& [label, figures] : sums) all.push_back({label, figures});
-  return all;
+  return GroupEnergy(cells, axis, filter);
 }
 
 absl::Status MemoryTables::AddReservation(const JobScope& scope, const RoundKey& key,
@@ -281,6 +296,18 @@ absl::Status MemoryTables::ForgetClient(const std::string& tenant, const std::st
     for (auto& [key, energy] : job.energy) {
       if (energy.client == client) energy.client.clear();
     }
+    for (auto it = job.client_sums.begin(); it != job.client_sums.end();) {
+      if (it->first.client != client) {
+        ++it;
+        continue;
+      }
+      EnergyLabel nobody = it->first;
+      nobody.client.clear();
+      Timed<EnergyFigures>& known = job.client_sums[nobody];
+      AddFigures(it->second.row, &known.row);
+      known.at_ms = std::max(known.at_ms, it->second.at_ms);
+      it = job.client_sums.erase(it);
+    }
     for (auto& [key, entry] : job.reservations) {
       if (entry.reservation.client == client) entry.reservation.client.clear();
     }
@@ -315,6 +342,9 @@ absl::Status MemoryTables::PruneHistory(int64_t before_ms) {
   for (auto& [id, job] : jobs_) {
     std::erase_if(job.history,
                   [before_ms](const auto& entry) { return entry.second.at_ms < before_ms; });
+    std::erase_if(job.client_sums, [before_ms](const auto& entry) {
+      return !entry.first.client.empty() && entry.second.at_ms < before_ms;
+    });
   }
   return absl::OkStatus();
 }

@@ -30,16 +30,20 @@ class MemoryTables final : public Tables {
                              AssignmentState state, const std::string& reason) override;
   absl::Status MoveAssignments(const JobScope& scope, const RoundKey& key, AssignmentState from,
                                AssignmentState to, const std::string& reason) override;
-  absl::StatusOr<uint64_t> CountEnergy(const JobScope& scope, const RoundKey& key,
-                                       uint32_t index) override;
-  absl::StatusOr<bool> AddEnergy(const JobScope& scope, const EnergyRow& row) override;
+  absl::StatusOr<std::vector<EnergySample>> LoadEnergy(const JobScope& scope, const RoundKey& key,
+                                                       uint32_t index) override;
+  absl::Status AddEnergy(const JobScope& scope, const EnergyRow& row) override;
   absl::StatusOr<std::vector<EnergyRow>> SettleEnergy(const JobScope& scope, const RoundKey& key,
                                                       EnergyUse use) override;
   absl::StatusOr<std::vector<EnergyTotal>> LoadTotals(const JobScope& scope) override;
   absl::Status PutTotals(const JobScope& scope, const std::vector<EnergyTotal>& totals) override;
   absl::Status AddSums(const JobScope& scope, const std::vector<EnergySum>& sums) override;
   absl::StatusOr<std::vector<EnergySum>> LoadSums(const JobScope& scope) override;
+  absl::Status AddClientSums(const JobScope& scope, const std::vector<EnergySum>& sums,
+                             int64_t at_ms) override;
   absl::StatusOr<std::vector<EnergySum>> LoadClientSums(const JobScope& scope) override;
+  absl::StatusOr<std::vector<EnergySum>> SumRows(const JobScope& scope, EnergyAxis axis,
+                                                 const EnergyFilter& filter) override;
   absl::Status AddReservation(const JobScope& scope, const RoundKey& key, uint32_t index,
                               const Reservation& reservation) override;
   absl::StatusOr<std::optional<BudgetEntry>> GetReservation(const JobScope& scope,
@@ -69,7 +73,7 @@ class MemoryTables final : public Tables {
 
  private:
   using AssignmentKey = std::pair<RoundKey, uint32_t>;
-  using EnergyKey = std::tuple<RoundKey, uint32_t, Phase, std::string>;
+  using EnergyKey = std::tuple<RoundKey, uint32_t, uint32_t>;  // index, part
 
   template <typename Row>
   struct Timed {
@@ -85,6 +89,7 @@ class MemoryTables final : public Tables {
     std::map<EnergyKey, EnergyRow> energy;
     std::vector<EnergyTotal> totals;
     std::map<EnergyLabel, EnergyFigures> sums;
+    std::map<EnergyLabel, Timed<EnergyFigures>> client_sums;
     std::map<AssignmentKey, BudgetEntry> reservations;
     std::map<std::string, Timed<ClientHistory>> history;
     std::map<uint64_t, RoundSummary> rounds;

@@ -1,5 +1,6 @@
 #include "server/store/projection.h"
 
+#include <algorithm>
 #include <map>
 #include <utility>
 
@@ -24,6 +25,30 @@ bool IsOpen(AssignmentState state) {
   return state == AssignmentState::kAssigned || state == AssignmentState::kReported;
 }
 
+// The coordinator's rows name no client, either; its party keeps them apart.
+absl::Status AddToClients(const JobScope& scope, const std::vector<EnergyRow>& rows,
+                          Tables& tables) {
+  std::map<EnergyLabel, EnergyFigures> cells;
+  int64_t at_ms = 0;
+  for (const EnergyRow& row : rows) {
+    EnergySum cell = CellOf(row);
+    EnergyLabel label;
+    label.party = cell.label.party;
+    label.source = std::move(cell.label.source);
+    label.quality = cell.label.quality;
+    label.scope = cell.label.scope;
+    label.use = cell.label.use;
+    label.carbon = std::move(cell.label.carbon);
+    label.evaluation = cell.label.evaluation;
+    label.client = row.client;
+    AddFigures(cell.figures, &cells[label]);
+    at_ms = std::max(at_ms, row.at_ms);
+  }
+  std::vector<EnergySum> sums;
+  for (auto& [label, figures] : cells) sums.push_back({label, figures});
+  return tables.AddClientSums(scope, sums, at_ms);
+}
+
 // Rows that have their use now.
 absl::Status AddToTotals(const JobScope& scope, const std::vector<EnergyRow>& rows,
                          Tables& tables) {
@@ -36,6 +61,7 @@ absl::Status AddToTotals(const JobScope& scope, const std::vector<EnergyRow>& ro
   std::vector<EnergySum> sums;
   for (auto& [label, figures] : cells) sums.push_back({label, figures});
   FW_RETURN_IF_ERROR(tables.AddSums(scope, sums));
+  FW_RETURN_IF_ERROR(AddToClients(scope, rows, tables));
   FW_ASSIGN_OR_RETURN(std::vector<EnergyTotal> totals, tables.LoadTotals(scope));
   for (const EnergyRow& row : rows) {
     if (row.index == kCoordinatorIndex) continue;
@@ -49,19 +75,20 @@ absl::Status BookEnergy(const JobScope& scope, EnergyRow row,
                         const std::vector<EnergySample>& claimed,
                         const std::optional<CarbonIntensity>& carbon, Tables& tables) {
   if (claimed.empty()) return absl::OkStatus();
-  FW_ASSIGN_OR_RETURN(uint64_t booked, tables.CountEnergy(scope, row.key, row.index));
+  FW_ASSIGN_OR_RETURN(const std::vector<EnergySample> booked,
+                      tables.LoadEnergy(scope, row.key, row.index));
   if (carbon) row.carbon = CarbonKindText(carbon->kind);
+  row.part = static_cast<uint32_t>(booked.size());
   std::vector<EnergyRow> added;
-  for (EnergySample& sample : BookSamples(claimed).samples) {
-    if (booked == bounds::kMaxEnergySamples) break;
+  for (EnergySample& sample : NotBookedYet(BookSamples(claimed).samples, booked)) {
+    if (row.part == bounds::kMaxEnergySamples) break;
     const EnergyFigures figures = FiguresOf(sample, carbon);
     row.micrograms = figures.micrograms;
     row.stale_micrograms = figures.stale_micrograms;
     row.sample = std::move(sample);
-    FW_ASSIGN_OR_RETURN(const bool is_new, tables.AddEnergy(scope, row));
-    if (!is_new) continue;
-    ++booked;
+    FW_RETURN_IF_ERROR(tables.AddEnergy(scope, row));
     added.push_back(row);
+    ++row.part;
   }
   if (row.use == EnergyUse::kPending) return absl::OkStatus();
   return AddToTotals(scope, added, tables);
@@ -78,11 +105,11 @@ absl::Status SettleEnergy(const JobScope& scope, const RoundKey& key, EnergyUse 
 // its reservation was booked by silence.
 absl::Status SettleReservation(const JobScope& scope, const RoundKey& key, uint32_t index,
                                const std::optional<BudgetEntry>& entry, const Report& report,
-                               Tables& tables) {
+                               int64_t now_ms, Tables& tables) {
   if (!entry || (entry->booked && entry->booked->by != BookedBy::kSilence)) {
     return absl::OkStatus();
   }
-  const EnergyForecast& forecast = entry->reservation.forecast;
+  const EnergyForecast forecast = ForecastAt(entry->reservation, now_ms);
   const EnergyClaim claim = ClaimOf(report, forecast.device_class);
   return tables.SetBooked(scope, key, index, SettledBy(forecast, claim));
 }
@@ -104,10 +131,13 @@ std::optional<CarbonIntensity> CarbonOf(const std::optional<BudgetEntry>& entry)
 }
 
 absl::Status NoteParticipation(const JobScope& scope, const std::string& client,
-                               const ReportAccepted& record, Tables& tables) {
+                               const ReportAccepted& record,
+                               const std::optional<BudgetEntry>& reserved, Tables& tables) {
   FW_ASSIGN_OR_RETURN(std::optional<ClientHistory> history, tables.GetHistory(scope, client));
   if (!history) history = ClientHistory{.client = client};
-  AddParticipation(record.key.round, record.device_class, record.report, &*history);
+  AddParticipation({record.key.round, record.device_class,
+                    reserved ? &reserved->reservation : nullptr, record.now_ms},
+                   record.report, &*history);
   return tables.PutHistory(scope, *history, record.now_ms);
 }
 
@@ -155,13 +185,13 @@ absl::Status OnRecord(const JobScope& scope, const ReportAccepted& record, Table
   FW_ASSIGN_OR_RETURN(const std::optional<BudgetEntry> reserved,
                       tables.GetReservation(scope, record.key, record.index));
   FW_RETURN_IF_ERROR(BookEnergy(scope, row, record.report.energy, CarbonOf(reserved), tables));
-  FW_RETURN_IF_ERROR(
-      SettleReservation(scope, record.key, record.index, reserved, record.report, tables));
+  FW_RETURN_IF_ERROR(SettleReservation(scope, record.key, record.index, reserved, record.report,
+                                       record.now_ms, tables));
   if (!open || assignment->state == AssignmentState::kReported) return absl::OkStatus();
   FW_RETURN_IF_ERROR(
       tables.SetAssignment(scope, record.key, record.index, AssignmentState::kReported, ""));
   if (!record.key.evaluation && !row.client.empty()) {
-    FW_RETURN_IF_ERROR(NoteParticipation(scope, row.client, record, tables));
+    FW_RETURN_IF_ERROR(NoteParticipation(scope, row.client, record, reserved, tables));
   }
   return tables.AppendLog(scope, record);
 }
@@ -176,12 +206,17 @@ absl::Status OnRecord(const JobScope& scope, const ReportRefused& record, Tables
     FW_ASSIGN_OR_RETURN(const std::optional<BudgetEntry> reserved,
                         tables.GetReservation(scope, record.key, record.index));
     FW_RETURN_IF_ERROR(BookEnergy(scope, row, record.report->energy, CarbonOf(reserved), tables));
-    FW_RETURN_IF_ERROR(
-        SettleReservation(scope, record.key, record.index, reserved, *record.report, tables));
+    FW_RETURN_IF_ERROR(SettleReservation(scope, record.key, record.index, reserved, *record.report,
+                                         record.now_ms, tables));
   }
   if (!assignment || assignment->state != AssignmentState::kAssigned) return absl::OkStatus();
   FW_RETURN_IF_ERROR(tables.SetAssignment(scope, record.key, record.index,
                                           AssignmentState::kRefused, record.reason));
+  return tables.AppendLog(scope, record);
+}
+
+// Booked with the record that ends the attempt; until then it is only kept.
+absl::Status OnRecord(const JobScope& scope, const CoordinatorSpent& record, Tables& tables) {
   return tables.AppendLog(scope, record);
 }
 

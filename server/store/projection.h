@@ -32,9 +32,11 @@ Reservation ReservationOf(const ClientsAssigned& record, uint32_t index);
 //   round's
 //                     row. Training: the model, the last commit, and the log is compacted.
 //                     Evaluation: log, and its figures are merged into the round's row.
+//   CoordinatorSpent  log
 // A report for an assignment that is closed (or unknown) changes neither it nor the log: only its
-// energy is booked, as wasted. At most bounds::kMaxEnergySamples samples of one assignment are
-// booked, each (phase, source) once, by its first figure. Energy enters the totals and sums with
+// energy is booked, as wasted. A client's claim is of all that the assignment cost so far, so of a
+// further report only what exceeds the earlier ones is booked (NotBookedYet). At most
+// bounds::kMaxEnergySamples samples of one assignment are. Energy enters the totals and sums with
 // its use. A report settles what its assignment reserved, in time or late; at the attempt's end the
 // reservations of the silent are booked whole.
 //

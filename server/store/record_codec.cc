@@ -100,7 +100,8 @@ absl::Status ForecastsFrom(const Kind& in, std::vector<EnergyForecast>* out) {
   }
   for (const v1::StoredForecast& forecast : in.forecasts()) {
     out->push_back({forecast.mean_uj(), forecast.sigma_uj(), forecast.floor_uj(),
-                    forecast.ceiling_uj(), forecast.by_prior(), forecast.device_class()});
+                    forecast.ceiling_uj(), forecast.by_prior(), forecast.device_class(),
+                    forecast.units()});
   }
   return absl::OkStatus();
 }
@@ -155,6 +156,7 @@ void KindTo(const ClientsAssigned& record, v1::LogRecord* out) {
     stored->set_ceiling_uj(forecast.ceiling_uj);
     stored->set_by_prior(forecast.by_prior);
     stored->set_device_class(forecast.device_class);
+    stored->set_units(forecast.units);
   }
   if (record.carbon) CarbonTo(*record.carbon, kind->mutable_carbon());
 }
@@ -171,6 +173,12 @@ void KindTo(const ReportRefused& record, v1::LogRecord* out) {
   out->mutable_refused()->set_failed(record.failed);
   out->mutable_refused()->set_reason(record.reason);
   if (record.report) wire::ToProto(*record.report, out->mutable_refused()->mutable_report());
+}
+
+void KindTo(const CoordinatorSpent& record, v1::LogRecord* out) {
+  for (const EnergySample& sample : record.samples) {
+    wire::ToProto(sample, out->mutable_spent()->add_samples());
+  }
 }
 
 void KindTo(const AttemptAbandoned& record, v1::LogRecord* out) {
@@ -238,6 +246,13 @@ absl::Status KindFrom(const v1::ReportRefused& in, ReportRefused* out) {
   return absl::OkStatus();
 }
 
+absl::Status KindFrom(const v1::CoordinatorSpent& in, CoordinatorSpent* out) {
+  for (const v1::EnergySample& sample : in.samples()) {
+    out->samples.push_back(wire::FromProto(sample));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status KindFrom(const v1::AttemptAbandoned& in, AttemptAbandoned* out) {
   out->reason = in.reason();
   out->retry_at_ms = in.retry_at_ms();
@@ -277,6 +292,8 @@ absl::StatusOr<LogRecord> FromProto(const v1::LogRecord& in) {
       return RecordFrom<ReportAccepted>(in, in.accepted());
     case v1::LogRecord::kRefused:
       return RecordFrom<ReportRefused>(in, in.refused());
+    case v1::LogRecord::kSpent:
+      return RecordFrom<CoordinatorSpent>(in, in.spent());
     case v1::LogRecord::kAbandoned:
       return RecordFrom<AttemptAbandoned>(in, in.abandoned());
     case v1::LogRecord::kCommitted:

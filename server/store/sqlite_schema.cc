@@ -133,6 +133,62 @@ CREATE TABLE reservations (               -- of budgets; one for each assignment
   booked_uj INTEGER, booked_by INTEGER,   -- NULL: open; BookedBy of server/ledger/budget_book.h
   PRIMARY KEY (tenant, population, job, evaluation, round, attempt, idx)) WITHOUT ROWID;
 )",
+    // One (phase, source) may have rows of several qualities: an upload is estimated, then
+    // measured.
+    R"(
+CREATE TABLE energy_by_part (
+  tenant TEXT NOT NULL, population TEXT NOT NULL, job TEXT NOT NULL,
+  evaluation INTEGER NOT NULL, round INTEGER NOT NULL, attempt INTEGER NOT NULL,
+  idx INTEGER NOT NULL,                   -- of the assignment
+  part INTEGER NOT NULL,                  -- of its rows, from 0
+  phase INTEGER NOT NULL, source TEXT NOT NULL,
+  client TEXT NOT NULL,
+  quality INTEGER NOT NULL, scope INTEGER NOT NULL,
+  energy_uj INTEGER, sigma_uj INTEGER,    -- NULL: unavailable, which is not zero
+  machine_energy_uj INTEGER,
+  idle_subtracted INTEGER NOT NULL, coverage REAL NOT NULL,
+  duration_us INTEGER NOT NULL, bytes INTEGER NOT NULL,
+  reason TEXT NOT NULL,
+  "use" INTEGER NOT NULL,                 -- 1 pending, 2 useful, 3 wasted
+  at_ms INTEGER NOT NULL,
+  carbon TEXT NOT NULL,                   -- kind of the grams; '': none
+  micrograms INTEGER NOT NULL, stale_micrograms INTEGER NOT NULL,
+  PRIMARY KEY (tenant, population, job, evaluation, round, attempt, idx, part)) WITHOUT ROWID;
+INSERT INTO energy_by_part
+  SELECT tenant, population, job, evaluation, round, attempt, idx,
+         ROW_NUMBER() OVER (PARTITION BY tenant, population, job, evaluation, round, attempt, idx
+                            ORDER BY phase, source) - 1,
+         phase, source, client, quality, scope, energy_uj, sigma_uj, machine_energy_uj,
+         idle_subtracted, coverage, duration_us, bytes, reason, "use", at_ms, carbon, micrograms,
+         stale_micrograms
+  FROM energy;
+DROP TABLE energy;
+ALTER TABLE energy_by_part RENAME TO energy;
+
+CREATE TABLE client_sums (                -- of a job's whole life
+  tenant TEXT NOT NULL, population TEXT NOT NULL, job TEXT NOT NULL,
+  client TEXT NOT NULL,                   -- pseudonym; empty: the forgotten, and the coordinator
+  at_ms INTEGER NOT NULL,                 -- of the last change
+  evaluation INTEGER NOT NULL,
+  party INTEGER NOT NULL, source TEXT NOT NULL,
+  quality INTEGER NOT NULL, scope INTEGER NOT NULL,
+  "use" INTEGER NOT NULL, carbon TEXT NOT NULL,
+  energy_uj INTEGER NOT NULL, sigma_uj INTEGER NOT NULL,
+  samples INTEGER NOT NULL, unavailable INTEGER NOT NULL,
+  duration_us INTEGER NOT NULL, bytes INTEGER NOT NULL,
+  micrograms INTEGER NOT NULL, stale_micrograms INTEGER NOT NULL,
+  PRIMARY KEY (tenant, population, job, client, evaluation, party, source, quality, scope, "use",
+               carbon)) WITHOUT ROWID;
+INSERT INTO client_sums
+  SELECT tenant, population, job, client, MAX(at_ms), evaluation, CASE idx WHEN 4294967295 THEN 2 ELSE 1 END,
+         source, quality, scope, "use" - 1, carbon, CAST(TOTAL(energy_uj) AS INTEGER),
+         CAST(TOTAL(sigma_uj) AS INTEGER), COUNT(*), COUNT(*) - COUNT(energy_uj),
+         CAST(TOTAL(duration_us) AS INTEGER), CAST(TOTAL(bytes) AS INTEGER),
+         CAST(TOTAL(micrograms) AS INTEGER), CAST(TOTAL(stale_micrograms) AS INTEGER)
+  FROM energy WHERE "use" > 1 GROUP BY 1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 12;
+
+ALTER TABLE reservations ADD COLUMN units REAL NOT NULL DEFAULT 0;  -- of work; 0: not known
+)",
 };
 static_assert(std::size(kSteps) == kSchemaVersion);
 

@@ -213,10 +213,10 @@ absl::StatusOr<std::optional<AssignmentRecord>> SqliteStore::FindAssignment(cons
 }
 
 absl::StatusOr<std::vector<EnergySum>> SqliteStore::EnergySums(const std::string& job,
-                                                               bool by_client) {
-  return Read<std::vector<EnergySum>>([&job, by_client](Tables& tables) {
-    return ReadJob(tables, job, by_client ? &Tables::LoadClientSums : &Tables::LoadSums);
-  });
+                                                               EnergyAxis axis,
+                                                               const EnergyFilter& filter) {
+  return Read<std::vector<EnergySum>>(
+      [&](Tables& tables) { return ReadSums(tables, job, axis, filter); });
 }
 
 absl::StatusOr<std::vector<BudgetEntry>> SqliteStore::LoadReservations(const std::string& job) {

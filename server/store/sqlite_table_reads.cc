@@ -88,16 +88,6 @@ absl::StatusOr<std::optional<AssignmentRecord>> SqliteTables::GetAssignment(cons
   return std::optional<AssignmentRecord>(std::move(assignment));
 }
 
-absl::StatusOr<uint64_t> SqliteTables::CountEnergy(const JobScope& scope, const RoundKey& key,
-                                                   uint32_t index) {
-  SqliteQuery query = BindAttempt(
-      db_->Query("SELECT COUNT(*) FROM energy WHERE tenant = ? AND population = ? AND job = ? "
-                 "AND evaluation = ? AND round = ? AND attempt = ? AND idx = ?"),
-      scope, key);
-  FW_RETURN_IF_ERROR(query.Bind(static_cast<int64_t>(index)).Step().status());
-  return static_cast<uint64_t>(query.Int(0));
-}
-
 absl::StatusOr<std::vector<EnergyTotal>> SqliteTables::LoadTotals(const JobScope& scope) {
   SqliteQuery query = BindScope(
       db_->Query("SELECT source, quality, scope, useful_uj, wasted_uj, samples, unavailable "

@@ -118,13 +118,38 @@ absl::Status SqliteTables::MoveAssignments(const JobScope& scope, const RoundKey
       .Run();
 }
 
-absl::StatusOr<bool> SqliteTables::AddEnergy(const JobScope& scope, const EnergyRow& row) {
+absl::StatusOr<std::vector<EnergySample>> SqliteTables::LoadEnergy(const JobScope& scope,
+                                                                   const RoundKey& key,
+                                                                   uint32_t index) {
+  SqliteQuery query = BindAttempt(
+      db_->Query("SELECT phase, source, quality, scope, energy_uj, bytes, duration_us FROM energy "
+                 "WHERE tenant = ? AND population = ? AND job = ? "
+                 "AND evaluation = ? AND round = ? AND attempt = ? AND idx = ? ORDER BY part"),
+      scope, key);
+  query.Bind(static_cast<int64_t>(index));
+  std::vector<EnergySample> samples;
+  for (;;) {
+    FW_ASSIGN_OR_RETURN(const bool row, query.Step());
+    if (!row) return samples;
+    EnergySample& sample = samples.emplace_back();
+    sample.phase = static_cast<Phase>(query.Int(0));
+    sample.source = query.Bytes(1);
+    sample.quality = static_cast<EnergyQuality>(query.Int(2));
+    sample.scope = static_cast<EnergyScope>(query.Int(3));
+    if (!query.IsNull(4)) sample.energy_uj = query.Int(4);
+    sample.bytes = static_cast<uint64_t>(query.Int(5));
+    sample.duration_us = query.Int(6);
+  }
+}
+
+absl::Status SqliteTables::AddEnergy(const JobScope& scope, const EnergyRow& row) {
   const EnergySample& sample = row.sample;
   SqliteQuery query =
-      BindAttempt(db_->Query("INSERT OR IGNORE INTO energy VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-                             "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
+      BindAttempt(db_->Query("INSERT INTO energy VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+                             "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
                   scope, row.key);
   query.Bind(static_cast<int64_t>(row.index))
+      .Bind(static_cast<int64_t>(row.part))
       .Bind(static_cast<int64_t>(sample.phase))
       .Bind(sample.source)
       .Bind(row.client)
@@ -143,8 +168,7 @@ absl::StatusOr<bool> SqliteTables::AddEnergy(const JobScope& scope, const Energy
       .Bind(row.carbon)
       .Bind(row.micrograms)
       .Bind(row.stale_micrograms);
-  FW_RETURN_IF_ERROR(query.Run());
-  return db_->Changes() == 1;
+  return query.Run();
 }
 
 absl::StatusOr<std::vector<EnergyRow>> SqliteTables::SettleEnergy(const JobScope& scope,
@@ -153,7 +177,7 @@ absl::StatusOr<std::vector<EnergyRow>> SqliteTables::SettleEnergy(const JobScope
   std::vector<EnergyRow> settled;
   SqliteQuery query = BindAttempt(
       db_->Query("SELECT source, quality, scope, phase, energy_uj, sigma_uj, duration_us, "
-                 "bytes, at_ms, carbon, micrograms, stale_micrograms FROM energy "
+                 "bytes, at_ms, carbon, micrograms, stale_micrograms, idx, client FROM energy "
                  "WHERE tenant = ? AND population = ? AND job = ? AND evaluation = ? "
                  "AND round = ? AND attempt = ? AND \"use\" = 1"),
       scope, key);
@@ -166,6 +190,8 @@ absl::StatusOr<std::vector<EnergyRow>> SqliteTables::SettleEnergy(const JobScope
     settled_row.carbon = query.Bytes(9);
     settled_row.micrograms = query.Int(10);
     settled_row.stale_micrograms = query.Int(11);
+    settled_row.index = static_cast<uint32_t>(query.Int(12));
+    settled_row.client = query.Bytes(13);
     EnergySample& sample = settled_row.sample;
     sample.source = query.Bytes(0);
     sample.quality = static_cast<EnergyQuality>(query.Int(1));
@@ -250,6 +276,7 @@ absl::Status SqliteTables::ForgetClient(const std::string& tenant, const std::st
                           "WHERE tenant = ? AND population = ? AND client = ?"}) {
     FW_RETURN_IF_ERROR(db_->Query(sql).Bind(tenant).Bind(population).Bind(client).Run());
   }
+  FW_RETURN_IF_ERROR(ForgetInSums(tenant, population, client));
   return ForgetInLog(tenant, population, client);
 }
 
@@ -299,6 +326,8 @@ absl::Status SqliteTables::PruneAssignments(int64_t before_ms) {
 }
 
 absl::Status SqliteTables::PruneHistory(int64_t before_ms) {
+  FW_RETURN_IF_ERROR(
+      db_->Query("DELETE FROM client_sums WHERE client <> '' AND at_ms < ?").Bind(before_ms).Run());
   return db_->Query("DELETE FROM history WHERE at_ms < ?").Bind(before_ms).Run();
 }
 

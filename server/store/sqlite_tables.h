@@ -32,16 +32,20 @@ class SqliteTables final : public Tables {
                              AssignmentState state, const std::string& reason) override;
   absl::Status MoveAssignments(const JobScope& scope, const RoundKey& key, AssignmentState from,
                                AssignmentState to, const std::string& reason) override;
-  absl::StatusOr<uint64_t> CountEnergy(const JobScope& scope, const RoundKey& key,
-                                       uint32_t index) override;
-  absl::StatusOr<bool> AddEnergy(const JobScope& scope, const EnergyRow& row) override;
+  absl::StatusOr<std::vector<EnergySample>> LoadEnergy(const JobScope& scope, const RoundKey& key,
+                                                       uint32_t index) override;
+  absl::Status AddEnergy(const JobScope& scope, const EnergyRow& row) override;
   absl::StatusOr<std::vector<EnergyRow>> SettleEnergy(const JobScope& scope, const RoundKey& key,
                                                       EnergyUse use) override;
   absl::StatusOr<std::vector<EnergyTotal>> LoadTotals(const JobScope& scope) override;
   absl::Status PutTotals(const JobScope& scope, const std::vector<EnergyTotal>& totals) override;
   absl::Status AddSums(const JobScope& scope, const std::vector<EnergySum>& sums) override;
   absl::StatusOr<std::vector<EnergySum>> LoadSums(const JobScope& scope) override;
+  absl::Status AddClientSums(const JobScope& scope, const std::vector<EnergySum>& sums,
+                             int64_t at_ms) override;
   absl::StatusOr<std::vector<EnergySum>> LoadClientSums(const JobScope& scope) override;
+  absl::StatusOr<std::vector<EnergySum>> SumRows(const JobScope& scope, EnergyAxis axis,
+                                                 const EnergyFilter& filter) override;
   absl::Status AddReservation(const JobScope& scope, const RoundKey& key, uint32_t index,
                               const Reservation& reservation) override;
   absl::StatusOr<std::optional<BudgetEntry>> GetReservation(const JobScope& scope,
@@ -72,6 +76,8 @@ class SqliteTables final : public Tables {
  private:
   absl::Status ForgetInLog(const std::string& tenant, const std::string& population,
                            const std::string& client);
+  absl::Status ForgetInSums(const std::string& tenant, const std::string& population,
+                            const std::string& client);
 
   SqliteDb* const db_;
 };

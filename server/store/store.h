@@ -73,6 +73,11 @@ struct ReportRefused {  // late, over-selected, failed, invalid: its energy is w
   std::optional<Report> report;
   int64_t now_ms = 0;
 };
+struct CoordinatorSpent {  // on the attempt, since it began
+  RoundKey key;
+  std::vector<EnergySample> samples;
+  int64_t now_ms = 0;
+};
 struct AttemptAbandoned {
   RoundKey key;
   std::string reason;
@@ -98,7 +103,7 @@ struct RoundCommitted {
   std::optional<CarbonIntensity> carbon;  // for them
 };
 using LogRecord = std::variant<AttemptBegan, ClientsAssigned, ReportAccepted, ReportRefused,
-                               AttemptAbandoned, RoundCommitted>;
+                               AttemptAbandoned, RoundCommitted, CoordinatorSpent>;
 
 enum class AssignmentState { kAssigned = 1, kReported, kCommitted, kRefused, kAbandoned };
 
@@ -165,10 +170,11 @@ class Store {
   virtual absl::StatusOr<std::vector<ClientHistory>> LoadHistory(const std::string& job) = 0;
   virtual absl::StatusOr<std::optional<AssignmentRecord>> FindAssignment(const std::string& id) = 0;
   virtual absl::StatusOr<std::vector<EnergyTotal>> EnergyTotals(const std::string& job) = 0;
-  // The cells of the ledger, of attempts that have ended. By client they are added up from single
-  // samples: slow where there are millions, and of those that retention has left.
-  virtual absl::StatusOr<std::vector<EnergySum>> EnergySums(const std::string& job,
-                                                            bool by_client) = 0;
+  // The ledger of attempts that have ended: what GroupEnergy makes of its cells. Questions of
+  // clients that also ask for phases, rounds or times are answered from single samples: slower
+  // where there are millions, and of those that retention has left.
+  virtual absl::StatusOr<std::vector<EnergySum>> EnergySums(const std::string& job, EnergyAxis axis,
+                                                            const EnergyFilter& filter) = 0;
   // All reservations of the job, to rebuild its budget book.
   virtual absl::StatusOr<std::vector<BudgetEntry>> LoadReservations(const std::string& job) = 0;
 

@@ -21,6 +21,23 @@ absl::StatusOr<Result> ReadJob(Tables& tables, const std::string& job,
   return (tables.*load)(*scope);
 }
 
+inline absl::StatusOr<std::vector<EnergySum>> ReadSums(Tables& tables, const std::string& job,
+                                                       EnergyAxis axis,
+                                                       const EnergyFilter& filter) {
+  FW_ASSIGN_OR_RETURN(const std::optional<JobScope> scope, tables.FindJob(job));
+  if (!scope) return std::vector<EnergySum>();
+  if (axis != EnergyAxis::kClient && filter.client.empty()) {
+    FW_ASSIGN_OR_RETURN(const std::vector<EnergySum> cells, tables.LoadSums(*scope));
+    return GroupEnergy(cells, axis, filter);
+  }
+  const bool whole_life = !filter.phase && !filter.round && filter.since_hour == 0 &&
+                          !filter.until_hour &&
+                          (axis == EnergyAxis::kClient || axis == EnergyAxis::kSource);
+  if (!whole_life) return tables.SumRows(*scope, axis, filter);
+  FW_ASSIGN_OR_RETURN(const std::vector<EnergySum> cells, tables.LoadClientSums(*scope));
+  return GroupEnergy(cells, axis, filter);
+}
+
 inline absl::StatusOr<std::optional<AssignmentRecord>> ReadAssignment(Tables& tables,
                                                                       const std::string& id) {
   const auto parsed = ParseAssignmentId(id);

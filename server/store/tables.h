@@ -29,6 +29,7 @@ inline constexpr uint32_t kCoordinatorIndex = UINT32_MAX;
 struct EnergyRow {
   RoundKey key;
   uint32_t index = 0;  // of the assignment
+  uint32_t part = 0;   // of its rows, in the order in which they were booked
   std::string client;  // pseudonym; empty once forgotten
   EnergySample sample;
   EnergyUse use = EnergyUse::kPending;
@@ -74,10 +75,12 @@ class Tables {
                                        const std::string& reason) = 0;
 
   // ---- energy
-  virtual absl::StatusOr<uint64_t> CountEnergy(const JobScope& scope, const RoundKey& key,
-                                               uint32_t index) = 0;
-  // False, and nothing done, if there is one of this (assignment, phase, source).
-  virtual absl::StatusOr<bool> AddEnergy(const JobScope& scope, const EnergyRow& row) = 0;
+  // Of one assignment, by part: phase, source, quality, scope, energy, bytes and duration.
+  virtual absl::StatusOr<std::vector<EnergySample>> LoadEnergy(const JobScope& scope,
+                                                               const RoundKey& key,
+                                                               uint32_t index) = 0;
+  // Of an assignment and a part that there is none of yet.
+  virtual absl::Status AddEnergy(const JobScope& scope, const EnergyRow& row) = 0;
   // Gives the attempt's pending samples their use, and returns their rows, as far as sums need
   // them.
   virtual absl::StatusOr<std::vector<EnergyRow>> SettleEnergy(const JobScope& scope,
@@ -88,7 +91,14 @@ class Tables {
   // Adds to the cells, whose labels name no client.
   virtual absl::Status AddSums(const JobScope& scope, const std::vector<EnergySum>& sums) = 0;
   virtual absl::StatusOr<std::vector<EnergySum>> LoadSums(const JobScope& scope) = 0;
+  // The same by client: labels without round, phase and hour, yet with `evaluation`. `at_ms`: when
+  // it was last added to.
+  virtual absl::Status AddClientSums(const JobScope& scope, const std::vector<EnergySum>& sums,
+                                     int64_t at_ms) = 0;
   virtual absl::StatusOr<std::vector<EnergySum>> LoadClientSums(const JobScope& scope) = 0;
+  // What GroupEnergy makes of the settled rows.
+  virtual absl::StatusOr<std::vector<EnergySum>> SumRows(const JobScope& scope, EnergyAxis axis,
+                                                         const EnergyFilter& filter) = 0;
 
   // ---- reservations
   // Does nothing if there is one of this key and index.
@@ -118,10 +128,12 @@ class Tables {
   virtual absl::StatusOr<std::vector<ModelRef>> LoadModels(const JobScope& scope) = 0;
 
   // ---- forgetting
-  // Blanks the client's name in assignments, energy, reservations and log, and drops its history.
+  // Blanks the client's name in assignments, energy, reservations and log, adds its sums to those
+  // of all who are forgotten, and drops its history.
   virtual absl::Status ForgetClient(const std::string& tenant, const std::string& population,
                                     const std::string& client) = 0;
-  // Rows of before that time: settled energy; assignments whose outcome is final; history.
+  // Rows of before that time: settled energy; assignments whose outcome is final; history, and
+  // with it the sums of clients that were not heard of since.
   virtual absl::Status PruneEnergy(int64_t before_ms) = 0;
   virtual absl::Status PruneAssignments(int64_t before_ms) = 0;
   virtual absl::Status PruneHistory(int64_t before_ms) = 0;

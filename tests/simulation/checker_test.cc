@@ -116,8 +116,7 @@ TEST_F(CheckerTest, TheLedgerHasWhatWasReported) {
   job.job.id = "job";
   disk_.Write({job}, [](absl::Status) {});
   checker_.Finish("job");
-  EXPECT_THAT(checker_.violations(),
-              ElementsAre(HasSubstr("the ledger has 0 uJ in 0 samples of simulated")));
+  EXPECT_THAT(checker_.violations(), ElementsAre(HasSubstr("the ledger has 0 uJ of simulated")));
 }
 
 }  // namespace

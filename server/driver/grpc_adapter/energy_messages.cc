@@ -46,8 +46,8 @@ void FillAnswer(EnergyAxis axis, const std::vector<EnergySum>& sums,
     out->set_carbon(label.carbon);
     if (axis == EnergyAxis::kRound) {
       out->set_round(label.round);
-      out->set_evaluation(label.evaluation);
     }
+    out->set_evaluation(label.evaluation);
     if (label.phase) out->set_phase(static_cast<v1::Phase>(*label.phase));
     if (axis == EnergyAxis::kDay) out->set_day_ms(label.hour * kMsPerHour);
     out->set_client(label.client);

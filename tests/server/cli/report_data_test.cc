@@ -213,6 +213,44 @@ TEST(Metric, HeldOutAndClientsOwnAreTwoSeries) {
   EXPECT_TRUE(MetricOverRounds(job, "no such").empty());
 }
 
+// It is no device that gives its time and battery, and would make eight of them nine.
+TEST(ArrangeReport, AnEvaluatorIsNoDevice) {
+  const auto answer = Parse<v1::QueryEnergyResponse>(R"pb(
+    sums { party: "clients" source: "m" use: "useful" client: "a" energy_uj: 9000000 samples: 1 }
+    sums {
+      party: "clients"
+      source: "m"
+      use: "useful"
+      client: "judge"
+      evaluation: true
+      energy_uj: 2000000
+      samples: 1
+    })pb");
+  v1::Job job;
+  job.mutable_spec()->mutable_evaluation()->set_where("evaluator");
+  const ReportData apart = ArrangeReport(job, {.by_client = answer, .by_round = answer});
+  EXPECT_EQ(apart.devices, 1u);
+  EXPECT_EQ(apart.kinds[0].evaluators, 1u);
+  EXPECT_EQ(apart.kinds[0].clients.size(), 1u);
+  EXPECT_EQ(apart.kinds[0].total.joules(), 11) << "its joules are the job's all the same";
+  EXPECT_THAT(Joined(QualitySentences(apart)), HasSubstr("on 1 of 1 device and 1 evaluator"));
+  job.mutable_spec()->mutable_evaluation()->set_where("clients");
+  const ReportData together = ArrangeReport(job, {.by_client = answer, .by_round = answer});
+  EXPECT_EQ(together.devices, 2u);
+  EXPECT_EQ(together.kinds[0].evaluators, 0u);
+}
+
+TEST(Quality, ClaimsThatAreNotBelievedAreSaid) {
+  v1::Job job = FixedJob(10);
+  EXPECT_THAT(Joined(QualitySentences(ArrangeReport(job, FixedLedger(10)))),
+              Not(HasSubstr("not believed")));
+  job.mutable_budget()->set_raised(3);
+  job.mutable_budget()->set_capped(1);
+  EXPECT_THAT(Joined(QualitySentences(ArrangeReport(job, FixedLedger(10)))),
+              HasSubstr("Claims not believed: 3 below what their class needs at least, booked at "
+                        "that; 1 above what their class can spend"));
+}
+
 TEST(Quality, SaysWhoMeasuredWhoEstimatedAndWhatIsMissing) {
   const std::string text = Joined(QualitySentences(ArrangeReport(FixedJob(10), FixedLedger(10))));
   EXPECT_THAT(text, HasSubstr("394.0 J were estimated from processor time, of the process "

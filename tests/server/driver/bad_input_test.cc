@@ -280,6 +280,39 @@ TEST_F(BadInput, RepeatedAndReplayedReportsGetTheSameAnswerAndCountOnce) {
   EXPECT_EQ(world_.coordinator().GetJob("job-1")->energy.at(0).wasted_uj, 0);
 }
 
+// Its answer was lost, so the client sent its report again: that cost joules, and for nothing.
+TEST_F(BadInput, WhatItCostToSendAReportAgainIsWasted) {
+  Report first;
+  bad_->train = [&](const Assignment& assignment) {
+    FakeWork work = bad_->DefaultWork(assignment);
+    first = work.report;
+    first.update.sha256 = Sha256Of(AsBytes(work.update));
+    first.update.size = work.update.size();
+    first.update.inline_data = work.update;
+    return work;
+  };
+  ASSERT_TRUE(world_.coordinator().SubmitJob(Spec(), world_.AddBundle(), "").ok());
+  world_.RunFor(100);
+  ASSERT_FALSE(first.energy.empty());
+  const auto repeat = [&] {
+    *first.energy[0].energy_uj += 200;
+    std::optional<ReportReply> reply;
+    world_.coordinator().SubmitReport(bad_->principal(), first,
+                                      [&](absl::StatusOr<ReportReply> r) { reply = *r; });
+    world_.RunFor(10);
+    EXPECT_TRUE(reply && reply->accepted);
+  };
+  repeat();
+  const int64_t useful_uj = world_.RunToEnd("job-1").energy.at(0).useful_uj;
+  repeat();
+  repeat();
+  for (const bool restarted : {false, true}) {
+    if (restarted) world_.StartCoordinator();
+    EXPECT_EQ(world_.coordinator().GetJob("job-1")->energy.at(0).wasted_uj, 600) << restarted;
+    EXPECT_EQ(world_.coordinator().GetJob("job-1")->energy.at(0).useful_uj, useful_uj);
+  }
+}
+
 TEST_F(BadInput, LossesThatAreNotNumbersSpoilNobodysMean) {
   const JobView job = RunWith([](const Assignment&, FakeWork* work) {
     work->report.metrics.after->loss_sum = std::nan("");

@@ -138,5 +138,41 @@ TEST_P(Kills, BetweenAnyTwoTasks) {
   }
 }
 
+// 10 W from the start of each attempt to its end, whoever is killed in between. What a kill takes
+// with it was spent since the last batch or the last half minute.
+TEST(KillTest, TheCoordinatorsOwnJoulesOutliveIt) {
+  TestWorld world;
+  world.own_watts = 10;
+  world.StartCoordinator();
+  world.AddClients(1);
+  // The round waits for it to its deadline.
+  world.AddClients(1).front()->train = [](const Assignment&) { return std::nullopt; };
+  JobSpec spec = world.Spec(2);
+  spec.rounds = 1;
+  spec.round.min_reports = 1;
+  spec.round.report_deadline_s = 600;
+  const std::string job = world.Submit(spec).id;
+  const int64_t begin_ms = world.clock.NowMs();
+  int64_t lost_ms = 0;
+  for (const int64_t at_ms : {5'000, 40'000, 100'000, 100'500, 350'000}) {
+    world.RunFor(begin_ms + at_ms - world.clock.NowMs());
+    world.KillCoordinator();
+    world.RunFor(2'000);  // nobody is there to draw power
+    lost_ms += 2'000;
+    world.StartCoordinator();
+  }
+  const JobView view = world.RunToEnd(job);
+  ASSERT_EQ(view.state, JobState::kCompleted) << view.reason;
+  const double seconds =
+      static_cast<double>(view.rounds[0].ended_ms - view.rounds[0].started_ms - lost_ms) / 1000;
+  const auto sums = *world.disk->EnergySums(job, EnergyAxis::kSource,
+                                            EnergyFilter{.party = EnergyParty::kCoordinator});
+  ASSERT_EQ(sums.size(), 1u);
+  const double joules = static_cast<double>(sums[0].figures.energy_uj) / 1e6;
+  EXPECT_LE(joules, 10 * seconds + 1);
+  EXPECT_GE(joules, 10 * (seconds - 5 * 30)) << "at most half a minute for each kill";
+  EXPECT_GT(seconds, 500);
+}
+
 }  // namespace
 }  // namespace fedwatt::testing

@@ -121,5 +121,47 @@ TEST_F(OwnEnergyTest, WhatTheMeterDidNotSeeIsUnavailableNotZero) {
   EXPECT_LT(half[0].coverage, 1);
 }
 
+TEST_F(OwnEnergyTest, WhatWasSpentSoFarIsToldAndStaysOpen) {
+  OwnEnergy own = New();
+  own.Begin("a", Phase::kTrain);
+  meter_->Spend(10);
+  EXPECT_EQ(own.SoFar("a")[0].energy_uj, 10);
+  meter_->Spend(7);
+  EXPECT_EQ(own.SoFar("a")[0].energy_uj, 17);
+  meter_->Spend(1);
+  EXPECT_EQ(own.End("a")[0].energy_uj, 18);
+  EXPECT_THAT(own.SoFar("a"), IsEmpty());
+}
+
+EnergySample Spent(const std::string& source, std::optional<int64_t> energy_uj, double coverage) {
+  EnergySample sample;
+  sample.source = source;
+  sample.quality = energy_uj ? EnergyQuality::kMeasured : EnergyQuality::kUnavailable;
+  sample.scope = EnergyScope::kPackage;
+  sample.phase = Phase::kTrain;
+  sample.energy_uj = energy_uj;
+  sample.sigma_uj = 1;
+  sample.coverage = coverage;
+  sample.duration_us = 1000;
+  return sample;
+}
+
+TEST(AddSpent, BeforeAndAfterARestartAddUpWhereTheyAreAlike) {
+  const auto sum = AddSpent({Spent("rapl", 10, 1)}, {Spent("rapl", 5, 0.5)});
+  ASSERT_THAT(sum, SizeIs(1));
+  EXPECT_EQ(sum[0].energy_uj, 15);
+  EXPECT_EQ(sum[0].sigma_uj, 2);
+  EXPECT_EQ(sum[0].coverage, 0.75);
+  EXPECT_EQ(sum[0].duration_us, 2000);
+}
+
+TEST(AddSpent, AnotherMeterAndAGapStandBesideIt) {
+  EXPECT_THAT(AddSpent({Spent("rapl", 10, 1)}, {Spent("cpu_time", 5, 1)}), SizeIs(2));
+  const auto gap = AddSpent({Spent("rapl", 10, 1)}, {Spent("rapl", std::nullopt, 0)});
+  ASSERT_THAT(gap, SizeIs(2));
+  EXPECT_EQ(gap[0].energy_uj, 10);
+  EXPECT_THAT(AddSpent({}, {}), IsEmpty());
+}
+
 }  // namespace
 }  // namespace fedwatt

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/file.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/server/driver/test_world.h"
@@ -19,12 +20,14 @@ using ::testing::SizeIs;
 // Probabilities, if it has any, are the capacity's bucket in eighths.
 class Spy final : public Selector {
  public:
-  Spy(std::vector<std::map<std::string, Candidate>>* seen, std::optional<double> unbiased)
-      : seen_(seen), unbiased_(unbiased) {}
+  Spy(std::vector<std::map<std::string, Candidate>>* seen, std::optional<double> unbiased,
+      std::map<std::string, double>* surplus)
+      : seen_(seen), unbiased_(unbiased), surplus_(surplus) {}
 
   absl::StatusOr<Selection> Select(const SelectionRequest& request, Rng&) override {
     Selection selection;
     auto& round = seen_->emplace_back();
+    if (surplus_ != nullptr) *surplus_ = request.surplus_watts;
     for (size_t i = 0; i < request.candidates.size(); ++i) {
       const Candidate& candidate = request.candidates[i];
       round[candidate.device_class] = candidate;
@@ -38,13 +41,14 @@ class Spy final : public Selector {
  private:
   std::vector<std::map<std::string, Candidate>>* const seen_;
   const std::optional<double> unbiased_;
+  std::map<std::string, double>* const surplus_;
 };
 
 class SelectionTest : public ::testing::Test {
  protected:
   void Start(std::optional<double> unbiased = std::nullopt) {
     world_.plugins.selectors["spy"] = [this, unbiased](const PluginSpec&) {
-      return std::make_unique<Spy>(&seen_, unbiased);
+      return std::make_unique<Spy>(&seen_, unbiased, &surplus_);
     };
     world_.StartCoordinator();
   }
@@ -57,11 +61,12 @@ class SelectionTest : public ::testing::Test {
   }
 
   FakeClient* AddDevice(const std::string& device_class, const DeviceTelemetry& telemetry,
-                        uint32_t level = 1) {
+                        uint32_t level = 1, const std::string& region = "") {
     FakeClient* const client = world_.AddClient({.name = absl::StrCat("a-", device_class)});
     client->amend = [=](CheckInRequest* request) {
       request->capabilities.device_class = device_class;
       request->capabilities.labels = {{"power_domain", "roof"}};
+      if (!region.empty()) request->capabilities.labels["region"] = region;
       request->telemetry = telemetry;
       request->telemetry_level = level;
     };
@@ -92,6 +97,7 @@ class SelectionTest : public ::testing::Test {
   }
 
   std::vector<std::map<std::string, Candidate>> seen_;
+  std::map<std::string, double> surplus_;  // of the last selection
   TestWorld world_;
 };
 
@@ -151,6 +157,102 @@ TEST_F(SelectionTest, PredictionsAreTheSameAfterARestart) {
   EXPECT_EQ(cost.basis, CostBasis::kOwnHistory);
   EXPECT_NEAR(cost.joules, 40, 1e-4);
   EXPECT_EQ(seen_.back().at("phone").participations, 5u);
+}
+
+// A client says where it is. What it says is looked up among what the operator listed, no more.
+TEST_F(SelectionTest, RegionsThatClientsNameHaveFiguresOnlyIfTheOperatorListedThem) {
+  ASSERT_TRUE(world_.carbon->AllowClientRegions({"FR"}).ok());
+  Start();
+  AddDevice("phone", {}, 1, "FR");
+  AddDevice("tablet", {}, 1, "PL");
+  AddDevice("laptop", {}, 1, std::string(60, 'x'));
+  AddDevice("server", {}, 1, "DE");
+  world_.RunToEnd(world_.Submit(Spec(4, 1)).id);
+  ASSERT_THAT(seen_, SizeIs(1));
+  EXPECT_EQ(seen_[0].at("phone").carbon_g_per_kwh, 56);
+  EXPECT_EQ(seen_[0].at("server").carbon_g_per_kwh, 381) << "the coordinator's own";
+  EXPECT_FALSE(seen_[0].at("tablet").carbon_g_per_kwh);
+  EXPECT_FALSE(seen_[0].at("laptop").carbon_g_per_kwh);
+  EXPECT_FALSE(world_.carbon->FiguresOfClients(world_.clock.NowMs()).contains("PL"));
+}
+
+// The world's average is direct CO2, the table's countries are life cycles: not to be compared.
+TEST_F(SelectionTest, FiguresOfAnotherKindThanTheJobsAreNotShown) {
+  ASSERT_TRUE(world_.carbon->AllowClientRegions({"FR", "XX"}).ok());
+  Start();
+  AddDevice("phone", {}, 1, "FR");
+  AddDevice("tablet", {}, 1, "XX");
+  world_.RunToEnd(world_.Submit(Spec(2, 1)).id);
+  ASSERT_THAT(seen_, SizeIs(1));
+  EXPECT_TRUE(seen_[0].at("phone").carbon_g_per_kwh);
+  EXPECT_FALSE(seen_[0].at("tablet").carbon_g_per_kwh);
+}
+
+TEST_F(SelectionTest, SelectorsSeeTheSurplusThatHoldsNow) {
+  const std::string path = absl::StrCat(world_.dir(), "/surplus.csv");
+  ASSERT_TRUE(WriteFileAtomic(path,
+                              "time,domain,watts\n2026-01-01T00:00:00Z,roof,120\n"
+                              "2026-01-01T01:00:00Z,roof,40\n")
+                  .ok());
+  ASSERT_TRUE(world_.carbon->ReadSurplus(path).ok());
+  Start();
+  AddDevice("phone", {});
+  world_.RunToEnd(world_.Submit(Spec(1, 1)).id);
+  EXPECT_EQ(surplus_, (std::map<std::string, double>{{"roof", 120}}));
+  world_.RunFor(3'600'000);
+  world_.RunToEnd(world_.Submit(Spec(1, 1)).id);
+  EXPECT_EQ(surplus_, (std::map<std::string, double>{{"roof", 40}}));
+}
+
+// Four phones need 40 J for their work. In the last round one claims next to nothing, another a
+// million times as much: neither moves far from its class, in what is booked and in what is
+// expected of it.
+TEST_F(SelectionTest, ClaimsThatAreFarOffAreBoundedBothWays) {
+  Start();
+  std::vector<FakeClient*> phones;
+  for (int i = 0; i < 4; ++i) {
+    phones.push_back(world_.AddClient({.name = absl::StrCat("phone-", i)}));
+    phones.back()->amend = [](CheckInRequest* request) {
+      request->capabilities.device_class = "phone";
+    };
+    const int64_t lie_uj = i == 0 ? 1 : i == 1 ? 40'000'000'000'000 : 40'000'000;
+    phones.back()->train = [client = phones.back(), lie_uj](const Assignment& assignment) {
+      FakeWork work = client->DefaultWork(assignment);
+      work.report.metrics.steps = 10;
+      work.report.metrics.seconds_by_phase = {{"train", 5}};
+      work.report.energy[0].energy_uj = assignment.key.round == 3 ? lie_uj : 40'000'000;
+      work.report.energy[0].coverage = 1;
+      return work;
+    };
+  }
+  JobSpec spec = Spec(4, 3);
+  spec.plan.local_epochs = 0;
+  spec.plan.local_steps = 10;
+  const JobView job = world_.RunToEnd(world_.Submit(spec).id);
+  EXPECT_EQ(job.budget.raised, 1u);
+  EXPECT_EQ(job.budget.capped, 1u);
+  EXPECT_TRUE(world_.Logged("a report's claim is not believed"));
+  std::vector<double> last_joules;
+  const std::vector<ClientHistory> known = *world_.disk->LoadHistory("job-1");
+  for (const ClientHistory& history : known) {
+    last_joules.push_back(10 * history.cost.joules.values().back());
+  }
+  std::sort(last_joules.begin(), last_joules.end());
+  ASSERT_THAT(last_joules, SizeIs(4));
+  EXPECT_GE(last_joules[0], 40.0 / 8);
+  EXPECT_NEAR(last_joules[1], 40, 1e-3);
+  EXPECT_NEAR(last_joules[2], 40, 1e-3);
+  EXPECT_NEAR(last_joules[3], 320, 1e-3);
+  std::vector<int64_t> booked;
+  const std::vector<BudgetEntry> entries = *world_.disk->LoadReservations("job-1");
+  for (const BudgetEntry& entry : entries) {
+    if (entry.reservation.round == 3) booked.push_back(entry.booked->uj / 1'000'000);
+  }
+  std::sort(booked.begin(), booked.end());
+  EXPECT_GE(booked[0], 5);
+  EXPECT_EQ(booked[3], 320);
+  EXPECT_EQ(job.energy[0].useful_uj / 1'000'000, 40'000'000 + 40 * 10)
+      << "the ledger keeps what was said";
 }
 
 // Of probabilities 1/2 and 1/8 the rare one weighs four times as much: (1 * 100 * 0 + 4 * 100 * 1)

@@ -71,6 +71,14 @@ absl::Status TestWorld::TryStart(Kill kill) {
   deps.spool = spool.get();
   deps.carbon = carbon.get();
   deps.plugins = plugins;
+  if (own_watts > 0) {
+    EnergyMeterEnv env;
+    env.clock = &clock;
+    env.simulated = SimulatedPower{.watts = own_watts};
+    auto choice = ChooseEnergyMeter("simulated", env);
+    own_energy_.push_back(std::make_unique<OwnEnergy>(std::move(choice->meter), /*pue=*/1));
+    deps.own_energy = own_energy_.back().get();
+  }
   auto started = Coordinator::Start(options, std::move(deps));
   if (!started.ok()) return started.status();
   coordinator_ = *std::move(started);

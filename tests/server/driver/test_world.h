@@ -50,6 +50,8 @@ class TestWorld {
   MemoryStore* memory = nullptr;  // disk, unless another was given
   std::unique_ptr<BlobStore> blobs;
   std::unique_ptr<Spool> spool;
+  // Above zero: what a coordinator draws from its start on, by a meter that it takes with it.
+  double own_watts = 0;
   std::unique_ptr<CarbonDesk> carbon = std::make_unique<CarbonDesk>(CarbonConfig{.region = "DE"});
   std::vector<std::unique_ptr<FakeClient>> clients;
   CoordinatorOptions options;
@@ -64,6 +66,7 @@ class TestWorld {
   std::string dir_;
   std::unique_ptr<MortalExecutor> mortal_executor_;
   std::unique_ptr<MortalStore> mortal_store_;
+  std::vector<std::unique_ptr<OwnEnergy>> own_energy_;  // of each coordinator; the last one lives
   std::unique_ptr<Coordinator> coordinator_;
   // A dead process' objects: closures in the executor still point at them.
   std::vector<std::unique_ptr<MortalExecutor>> dead_executors_;

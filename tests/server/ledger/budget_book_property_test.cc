@@ -13,6 +13,8 @@ namespace fedwatt {
 namespace {
 
 constexpr int64_t kJoule = 1'000'000;
+// No clock says then that a claim cannot be.
+constexpr int64_t kLater = int64_t{1000} * 86'400'000;
 
 class BudgetWorld {
  public:
@@ -89,7 +91,7 @@ class BudgetWorld {
       const auto found = reference_.entries().find(assignment);
       if (found == reference_.entries().end()) return;
       const EnergyClaim claim = SomeClaim(found->second.reservation);
-      book_.Settle(assignment, claim);
+      book_.Settle(assignment, claim, kLater);
       reference_.Settle(assignment, claim);
     } else if (what < 9) {
       book_.Silence(assignment);
@@ -181,7 +183,7 @@ TEST(BudgetBookProperty, WhatIsNeededBeyondTheReservationIsBookedAndEndsTheAssig
   second.assignment = "b";
   ASSERT_FALSE(book.Reserve(first));
   ASSERT_FALSE(book.WhyNot(second));
-  book.Settle("a", {15 * kJoule, true});
+  book.Settle("a", {15 * kJoule, true}, kLater);
   EXPECT_EQ(book.job().booked_uj, 15 * kJoule);
   EXPECT_TRUE(book.WhyNot(second));
 }

@@ -16,6 +16,8 @@ using testing::IsEmpty;
 
 constexpr int64_t kJoule = 1'000'000;
 constexpr int64_t kDayMs = 86'400'000;
+// No clock says then that a claim cannot be.
+constexpr int64_t kLater = int64_t{1000} * 86'400'000;
 
 // 10 J and twice 1 J of doubt; the class spends 4 to 40 J.
 Reservation Assignment(int number, uint64_t round = 1, const std::string& client = "") {
@@ -143,7 +145,7 @@ TEST(BudgetBook, AReportGivesBackWhatItDidNotNeed) {
   BudgetBook book(Joules(30));
   book.Reserve(Assignment(0));
   book.Reserve(Assignment(1));
-  book.Settle("job/r1/a1/0", Claim(5));
+  book.Settle("job/r1/a1/0", Claim(5), kLater);
   EXPECT_EQ(book.job().booked_uj, 5 * kJoule);
   EXPECT_EQ(book.job().reserved_uj, 12 * kJoule);
   EXPECT_FALSE(book.Reserve(Assignment(2))) << "5 + 12 + 12 of 30";
@@ -162,11 +164,11 @@ TEST(BudgetBook, ALateReportTakesThePlaceOfTheEstimate) {
   BudgetBook book(Joules(100));
   book.Reserve(Assignment(0));
   book.Silence("job/r1/a1/0");
-  book.Settle("job/r1/a1/0", Claim(7));
+  book.Settle("job/r1/a1/0", Claim(7), kLater);
   EXPECT_EQ(book.job().booked_uj, 7 * kJoule);
   EXPECT_EQ(book.estimated_uj(), 0);
   book.Silence("job/r1/a1/0");
-  book.Settle("job/r1/a1/0", Claim(9));
+  book.Settle("job/r1/a1/0", Claim(9), kLater);
   EXPECT_EQ(book.job().booked_uj, 7 * kJoule) << "the first report stands";
 }
 
@@ -174,7 +176,7 @@ TEST(BudgetBook, TheSameAssignmentCountsOnce) {
   BudgetBook book(Joules(100));
   for (int i = 0; i < 3; ++i) EXPECT_FALSE(book.Reserve(Assignment(0)));
   EXPECT_EQ(book.job().reserved_uj, 12 * kJoule);
-  for (int i = 0; i < 3; ++i) book.Settle("job/r1/a1/0", Claim(6));
+  for (int i = 0; i < 3; ++i) book.Settle("job/r1/a1/0", Claim(6), kLater);
   EXPECT_EQ(book.job().booked_uj, 6 * kJoule);
   EXPECT_EQ(book.job().reserved_uj, 0);
 }
@@ -185,8 +187,8 @@ TEST(BudgetBook, WhatWasNeverHandedOutCostsNothing) {
   book.Release("job/r1/a1/0");
   EXPECT_EQ(book.job(), BudgetSums{});
   EXPECT_THAT(book.Open(), IsEmpty());
-  book.Settle("job/r1/a1/0", Claim(6));
-  book.Settle("job/r9/a9/9", Claim(6));
+  book.Settle("job/r1/a1/0", Claim(6), kLater);
+  book.Settle("job/r9/a9/9", Claim(6), kLater);
   book.Silence("nonsense");
   EXPECT_EQ(book.job(), BudgetSums{}) << "nobody is asked about strangers";
 }
@@ -213,7 +215,7 @@ TEST(BudgetBook, MoneyBuysJoules) {
   EXPECT_FALSE(book.Reserve(Assignment(0)));
   EXPECT_FALSE(book.Reserve(Assignment(1)));
   EXPECT_THAT(book.Reserve(Assignment(2))->reason, HasSubstr("money"));
-  book.Settle("job/r1/a1/0", Claim(10));
+  book.Settle("job/r1/a1/0", Claim(10), kLater);
   EXPECT_DOUBLE_EQ(book.MoneySpent(), 1e-6);
 }
 
@@ -227,7 +229,7 @@ TEST(BudgetBook, GramsFollowTheFigureAtTheTimeOfTheAssignment) {
   const auto refusal = book.Reserve(With(Assignment(2), 720, CarbonSignal::kAverage));
   ASSERT_TRUE(refusal);
   EXPECT_THAT(refusal->reason, HasSubstr("budget.gco2e = 0.005 g"));
-  book.Settle("job/r1/a1/1", Claim(10));
+  book.Settle("job/r1/a1/1", Claim(10), kLater);
   EXPECT_EQ(book.job().booked_ug, 2000);
 }
 
@@ -246,7 +248,7 @@ TEST(BudgetBook, WithoutALimitOnGramsTheyAreCountedAsFarAsTheyAreOfOneKind) {
   book.Reserve(With(Assignment(0), 360, CarbonSignal::kAverage));
   EXPECT_FALSE(book.Reserve(With(Assignment(1), 360, CarbonSignal::kMarginal)));
   EXPECT_FALSE(book.Reserve(Assignment(2)));
-  for (int i = 0; i < 3; ++i) book.Settle(Assignment(i).assignment, Claim(10));
+  for (int i = 0; i < 3; ++i) book.Settle(Assignment(i).assignment, Claim(10), kLater);
   EXPECT_EQ(book.job().booked_ug, 1000);
   EXPECT_EQ(book.joules_without_grams_uj(), 20 * kJoule);
 }
@@ -255,6 +257,50 @@ TEST(LimitMicro, NeverRoundsUp) {
   EXPECT_EQ(LimitMicro(500), 500 * kJoule);
   EXPECT_EQ(LimitMicro(0.0000019), 1);
   EXPECT_EQ(LimitMicro(1e300), std::numeric_limits<int64_t>::max());
+}
+
+// A phone draws 40 W at most. However wide the ceiling of a class that nobody knows yet, nobody
+// spends more than that from the assignment on.
+TEST(BudgetBook, NoClaimIsBookedBeyondWhatTheDeviceCanHaveDrawnSince) {
+  BudgetBook book({});
+  Reservation reservation = At(Assignment(0), kDayMs);
+  reservation.forecast.ceiling_uj = 1'000'000 * kJoule;
+  reservation.forecast.device_class = "phone";
+  ASSERT_FALSE(book.Reserve(reservation));
+  book.Settle("job/r1/a1/0", Claim(999'999), kDayMs + 40'000);
+  EXPECT_EQ(book.job().booked_uj, 4000 * kJoule) << "40 W for 40 s and a minute of slack";
+  EXPECT_EQ(book.capped(), 1u);
+}
+
+TEST(BudgetBook, WhatWasReservedCanBeBookedAndAClockThatWasSetBackSaysNothing) {
+  Reservation reservation = At(Assignment(0), kDayMs);
+  reservation.forecast = {9000 * kJoule, 500 * kJoule, 1, 1'000'000 * kJoule, false, "phone"};
+  EXPECT_EQ(ForecastAt(reservation, kDayMs + 1).ceiling_uj, reservation.reserved_uj());
+  EXPECT_EQ(ForecastAt(reservation, kDayMs - 1).ceiling_uj, 1'000'000 * kJoule);
+  EXPECT_FALSE(LimitsOf(reservation, kDayMs - 1).elapsed_s);
+  EXPECT_EQ(LimitsOf(reservation, kDayMs + 1500).elapsed_s, 1.5);
+}
+
+TEST(BudgetBook, ClaimsThatAreNotBelievedAreCounted) {
+  BudgetBook book({});
+  for (int i = 0; i < 4; ++i) ASSERT_FALSE(book.Reserve(Assignment(i)));
+  book.Settle("job/r1/a1/0", Claim(1), kLater);
+  book.Settle("job/r1/a1/1", Claim(1000), kLater);
+  book.Settle("job/r1/a1/2", Claim(2), kLater);
+  book.Settle("job/r1/a1/3", Claim(12), kLater);
+  EXPECT_EQ(book.raised(), 2u);
+  EXPECT_EQ(book.capped(), 1u);
+  EXPECT_EQ(book.job().booked_uj, (4 + 40 + 4 + 12) * kJoule);
+}
+
+// A device that stops when it is unplugged has not spent what the whole work needs.
+TEST(BudgetBook, WorkThatWasCutShortIsHeldToAnEighthOfTheFloor) {
+  BudgetBook book({});
+  for (int i = 0; i < 2; ++i) ASSERT_FALSE(book.Reserve(Assignment(i)));
+  book.Settle("job/r1/a1/0", {kJoule, true, /*finished=*/false}, kLater);
+  book.Settle("job/r1/a1/1", {1, true, /*finished=*/false}, kLater);
+  EXPECT_EQ(book.job().booked_uj, kJoule + kJoule / 2);
+  EXPECT_EQ(book.raised(), 1u);
 }
 
 }  // namespace

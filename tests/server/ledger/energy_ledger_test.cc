@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -150,6 +151,81 @@ TEST(AddTotals, AddsKindByKindAndSaturates) {
   EXPECT_EQ(totals[0].useful_uj, 9);
   EXPECT_EQ(totals[0].wasted_uj, std::numeric_limits<int64_t>::max());
   EXPECT_EQ(totals[0].samples, 3u);
+}
+
+EnergySample Estimate(Phase phase, int64_t energy_uj) {
+  EnergySample sample = Sample("rapl", phase, energy_uj);
+  sample.quality = EnergyQuality::kEstimated;
+  return sample;
+}
+
+int64_t SumUj(const std::vector<EnergySample>& samples) {
+  int64_t sum = 0;
+  for (const EnergySample& sample : samples) sum += sample.energy_uj.value_or(0);
+  return sum;
+}
+
+TEST(BookSamples, KeepsAMeasuredAndAnEstimatedUploadApart) {
+  const Booking booking =
+      BookSamples({Sample("rapl", Phase::kUpload, 5), Estimate(Phase::kUpload, 3)});
+  EXPECT_THAT(booking.samples, SizeIs(2));
+  EXPECT_THAT(booking.flags, IsEmpty());
+}
+
+TEST(NotBookedYet, IsAllOfTheFirstClaimAndNothingOfItsRepetition) {
+  const std::vector<EnergySample> claim = {Sample("rapl", Phase::kTrain, 70),
+                                           Estimate(Phase::kUpload, 3),
+                                           Sample("hwmon", Phase::kTrain, std::nullopt)};
+  EXPECT_EQ(NotBookedYet(claim, {}).size(), 3u);
+  EXPECT_THAT(NotBookedYet(claim, claim), IsEmpty());
+}
+
+// What was an estimate is measured now: the same joules, and no more of them.
+TEST(NotBookedYet, AMeasurementOfWhatWasEstimatedAddsOnlyWhatItIsMore) {
+  const std::vector<EnergySample> booked = {Estimate(Phase::kUpload, 30)};
+  EXPECT_THAT(NotBookedYet({Sample("rapl", Phase::kUpload, 25)}, booked), IsEmpty());
+  const auto more = NotBookedYet({Sample("rapl", Phase::kUpload, 40)}, booked);
+  ASSERT_THAT(more, SizeIs(1));
+  EXPECT_EQ(more[0].energy_uj, 10);
+  EXPECT_EQ(more[0].quality, EnergyQuality::kMeasured);
+  EXPECT_EQ(more[0].duration_us, 250) << "a quarter of it, as of the joules";
+}
+
+TEST(NotBookedYet, ASecondTryIsOnTopOfTheFirst) {
+  const std::vector<EnergySample> booked = {Estimate(Phase::kUpload, 30)};
+  const auto more =
+      NotBookedYet({Sample("rapl", Phase::kUpload, 25), Estimate(Phase::kUpload, 30)}, booked);
+  ASSERT_THAT(more, SizeIs(1));
+  EXPECT_EQ(more[0].energy_uj, 25);
+}
+
+TEST(NotBookedYet, OtherMetersAndPhasesAreOtherJoules) {
+  const std::vector<EnergySample> booked = {Sample("rapl", Phase::kTrain, 70)};
+  EXPECT_EQ(
+      SumUj(NotBookedYet({Sample("rapl", Phase::kTrain, 70), Sample("rapl", Phase::kEncode, 4),
+                          Sample("radio", Phase::kTrain, 2)},
+                         booked)),
+      6);
+}
+
+TEST(NotBookedYet, AFigureMayComeWhereThereWasNoneAndAGapIsSaidOnce) {
+  const std::vector<EnergySample> gap = {Sample("rapl", Phase::kTrain, std::nullopt)};
+  EXPECT_EQ(SumUj(NotBookedYet({Sample("rapl", Phase::kTrain, 70)}, gap)), 70);
+  EXPECT_THAT(NotBookedYet(gap, gap), IsEmpty());
+}
+
+// Whatever a client claims in whatever order, each meter's phase is booked at its largest claim.
+TEST(NotBookedYet, OverAnySequenceOfClaimsTheLargestIsBooked) {
+  const int64_t claims[][2] = {{0, 30}, {25, 30}, {25, 0}, {60, 10}, {60, 10}, {10, 10}, {0, 90}};
+  std::vector<EnergySample> booked;
+  int64_t largest = 0;
+  for (const auto& [measured, estimated] : claims) {
+    const auto more = NotBookedYet(
+        {Sample("rapl", Phase::kUpload, measured), Estimate(Phase::kUpload, estimated)}, booked);
+    booked.insert(booked.end(), more.begin(), more.end());
+    largest = std::max(largest, measured + estimated);
+    EXPECT_EQ(SumUj(booked), largest) << measured << " + " << estimated;
+  }
 }
 
 }  // namespace

@@ -138,5 +138,17 @@ TEST(AddClaimTest, KeepsRatesPerUnit) {
   EXPECT_THAT(history.seconds.values(), ElementsAre(2, 1));
 }
 
+// A report leaves before its upload does, with an extrapolation of it that no meter covers.
+TEST(CostClaimOfTest, AnExtrapolatedUploadCountsAsItIs) {
+  const EnergySample train =
+      Sample(Phase::kTrain, EnergyScope::kDevice, EnergyQuality::kMeasured, 10);
+  EnergySample upload = Sample(Phase::kUpload, EnergyScope::kDevice, EnergyQuality::kEstimated, 3);
+  upload.coverage = 0;
+  EXPECT_DOUBLE_EQ(*CostClaimOf({}, {train, upload}, "phone").joules, 13);
+  upload.quality = EnergyQuality::kMeasured;
+  EXPECT_DOUBLE_EQ(*CostClaimOf({}, {train, upload}, "phone").joules, 10)
+      << "a meter that saw nothing measured nothing";
+}
+
 }  // namespace
 }  // namespace fedwatt

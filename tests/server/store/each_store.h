@@ -78,8 +78,8 @@ class EachStore : public testing::TestWithParam<std::pair<const char*, MakeHarne
 
   // "assigned job-1/r1/a1", ...
   std::vector<std::string> LogOf(const std::string& job) {
-    static constexpr const char* kKinds[] = {"began",   "assigned",  "accepted",
-                                             "refused", "abandoned", "committed"};
+    static constexpr const char* kKinds[] = {"began",     "assigned",  "accepted", "refused",
+                                             "abandoned", "committed", "spent"};
     std::vector<std::string> lines;
     const std::vector<LogRecord> log = *store().LoadLog(job);
     for (const LogRecord& record : log) {

@@ -85,6 +85,16 @@ TEST(RecordCodec, KeepsAbandonmentsAndRefusals) {
   EXPECT_EQ(refused.reason, "late");
 }
 
+TEST(RecordCodec, KeepsWhatTheCoordinatorSpentSoFar) {
+  const auto back = ThroughBytes<CoordinatorSpent>(
+      AppendLog{CoordinatorSpent{Train(2), {MakeSample(11), MakeSample(std::nullopt)}, kNowMs}});
+  EXPECT_EQ(back.key.round, 2u);
+  EXPECT_EQ(back.now_ms, kNowMs);
+  ASSERT_THAT(back.samples, SizeIs(2));
+  EXPECT_EQ(back.samples[0].energy_uj, 11);
+  EXPECT_FALSE(back.samples[1].energy_uj.has_value());
+}
+
 TEST(RecordCodec, KeepsACommit) {
   const auto back = ThroughBytes<RoundCommitted>(Committed(Train(4)));
   EXPECT_EQ(back.model.sha256, DigestOf("model4"));

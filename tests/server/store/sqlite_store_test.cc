@@ -181,10 +181,25 @@ TEST_F(SqliteStoreTest, ADatabaseOfTheFirstVersionGoesOn) {
   Sql(Database(), "ALTER TABLE assignments DROP COLUMN codec");
   Sql(Database(), "ALTER TABLE assignments DROP COLUMN codec_reason");
   Sql(Database(), "ALTER TABLE history DROP COLUMN cost");
-  for (const char* column : {"carbon", "micrograms", "stale_micrograms"}) {
-    Sql(Database(), absl::StrCat("ALTER TABLE energy DROP COLUMN ", column));
-  }
-  Sql(Database(), "DROP TABLE energy_sums; DROP TABLE reservations");
+  Sql(Database(), R"(
+CREATE TABLE first (
+  tenant TEXT NOT NULL, population TEXT NOT NULL, job TEXT NOT NULL,
+  evaluation INTEGER NOT NULL, round INTEGER NOT NULL, attempt INTEGER NOT NULL,
+  idx INTEGER NOT NULL, phase INTEGER NOT NULL, source TEXT NOT NULL, client TEXT NOT NULL,
+  quality INTEGER NOT NULL, scope INTEGER NOT NULL, energy_uj INTEGER, sigma_uj INTEGER,
+  machine_energy_uj INTEGER, idle_subtracted INTEGER NOT NULL, coverage REAL NOT NULL,
+  duration_us INTEGER NOT NULL, bytes INTEGER NOT NULL, reason TEXT NOT NULL,
+  "use" INTEGER NOT NULL, at_ms INTEGER NOT NULL,
+  PRIMARY KEY (tenant, population, job, evaluation, round, attempt, idx, phase, source))
+  WITHOUT ROWID;
+INSERT INTO first
+  SELECT tenant, population, job, evaluation, round, attempt, idx, phase, source, client, quality,
+         scope, energy_uj, sigma_uj, machine_energy_uj, idle_subtracted, coverage, duration_us,
+         bytes, reason, "use", at_ms FROM energy;
+DROP TABLE energy;
+ALTER TABLE first RENAME TO energy;
+)");
+  Sql(Database(), "DROP TABLE energy_sums; DROP TABLE reservations; DROP TABLE client_sums");
   Sql(Database(), "UPDATE schema_version SET version = 1");
   const auto store = Open();
   const auto found = store->FindAssignment("job-1/r1/a1/0");
@@ -194,14 +209,18 @@ TEST_F(SqliteStoreTest, ADatabaseOfTheFirstVersionGoesOn) {
   ASSERT_TRUE(WriteTo(*store, {Assigned(Train(2), {"bob"})}).ok());
   EXPECT_THAT(Sql(Database(), "SELECT client, codec, codec_reason FROM assignments"),
               ElementsAre("ann||", "bob||"));
-  const auto sums = store->EnergySums("job-1", false);
+  const auto sums = store->EnergySums("job-1", EnergyAxis::kDay, {});
   ASSERT_TRUE(sums.ok()) << sums.status();
   ASSERT_THAT(*sums, SizeIs(2)) << "what was booked before has its sums now";
   EXPECT_EQ((*sums)[0].label.source, "hwmon");
   EXPECT_EQ((*sums)[0].figures.unavailable, 1u);
   EXPECT_EQ((*sums)[1].figures.energy_uj, 70);
   EXPECT_EQ((*sums)[1].label.use, JouleUse::kUseful);
-  EXPECT_EQ((*sums)[1].label.hour, HourOf(kNowMs));
+  EXPECT_EQ((*sums)[1].label.hour, HourOf(kNowMs) / 24 * 24);
+  const auto clients = store->EnergySums("job-1", EnergyAxis::kClient, {});
+  ASSERT_THAT(*clients, SizeIs(2));
+  EXPECT_EQ((*clients)[1].label.client, "ann");
+  EXPECT_EQ((*clients)[1].figures.energy_uj, 70);
 }
 
 TEST_F(SqliteStoreTest, AFileThatIsNoDatabaseIsNamed) {

@@ -29,8 +29,8 @@ class StoreBudget : public EachStore {
     return {record};
   }
 
-  static EnergySample Metered(int64_t joules) {
-    EnergySample sample = MakeSample(joules * kJoule, "battery");
+  static EnergySample Metered(int64_t joules, Phase phase = Phase::kTrain) {
+    EnergySample sample = MakeSample(joules * kJoule, "battery", phase);
     sample.scope = EnergyScope::kDevice;
     sample.coverage = 1;
     return sample;
@@ -50,10 +50,10 @@ class StoreBudget : public EachStore {
     return lines;
   }
 
-  std::map<std::string, int64_t> Joules(EnergyAxis axis, bool by_client = false) {
+  std::map<std::string, int64_t> Joules(EnergyAxis axis, const EnergyFilter& filter = {}) {
     std::map<std::string, int64_t> sums;
-    const auto cells = *store().EnergySums("job-1", by_client);
-    for (const EnergySum& sum : GroupEnergy(cells, axis, {})) {
+    const std::vector<EnergySum> cells = *store().EnergySums("job-1", axis, filter);
+    for (const EnergySum& sum : cells) {
       const EnergyLabel& label = sum.label;
       const std::string name =
           absl::StrCat(label.party == EnergyParty::kCoordinator ? "coordinator " : "", label.client,
@@ -151,7 +151,7 @@ TEST_P(StoreBudget, SumsAreKeptByPhaseRoundAndUse) {
             (Sums{{"train0 battery", 7}, {"upload0 battery", 2}, {"train0 battery wasted", 8}}));
   EXPECT_EQ(Joules(EnergyAxis::kRound),
             (Sums{{"1 battery", 9}, {"1 battery wasted", 3}, {"2 battery wasted", 5}}));
-  EXPECT_EQ(Joules(EnergyAxis::kClient, true),
+  EXPECT_EQ(Joules(EnergyAxis::kClient),
             (Sums{{"ann0 battery", 9}, {"bob0 battery wasted", 3}, {"cat0 battery wasted", 5}}));
 }
 
@@ -159,13 +159,92 @@ TEST_P(StoreBudget, GramsStandBesideTheJoulesWithTheirKind) {
   ASSERT_TRUE(Write({Reserved(Train(1), {"ann"}), Accepted(Train(1), 0, {Metered(10)}),
                      Committed(Train(1))})
                   .ok());
-  for (const bool by_client : {false, true}) {
-    const auto sums = *store().EnergySums("job-1", by_client);
+  for (const EnergyAxis axis : {EnergyAxis::kPhase, EnergyAxis::kClient}) {
+    const auto sums = *store().EnergySums("job-1", axis, {});
     ASSERT_THAT(sums, SizeIs(1));
     EXPECT_EQ(sums[0].label.carbon, "average lifecycle CO2e location");
     EXPECT_EQ(sums[0].figures.micrograms, 1000);
     EXPECT_EQ(sums[0].figures.stale_micrograms, 1000);
   }
+}
+
+// By client, also of one round, one phase, one day: what the cells would say.
+TEST_P(StoreBudget, QuestionsOfClientsMayNameEverythingElse) {
+  ASSERT_TRUE(
+      Write({Reserved(Train(1), {"ann", "bob"}),
+             Accepted(Train(1), 0, {Metered(7), Metered(2, Phase::kUpload)}),
+             Accepted(Train(1), 1, {Metered(3)}), Committed(Train(1)), Reserved(Train(2), {"ann"}),
+             Accepted(Train(2), 0, {Metered(5)}), Abandoned(Train(2), "too few")})
+          .ok());
+  using Sums = std::map<std::string, int64_t>;
+  const auto where = [](const std::vector<std::string>& conditions) {
+    EnergyFilter filter;
+    for (const std::string& condition : conditions) EXPECT_TRUE(filter.Add(condition).ok());
+    return filter;
+  };
+  EXPECT_EQ(Joules(EnergyAxis::kClient),
+            (Sums{{"ann0 battery", 9}, {"ann0 battery wasted", 5}, {"bob0 battery", 3}}));
+  EXPECT_EQ(Joules(EnergyAxis::kClient, where({"use=wasted"})), (Sums{{"ann0 battery wasted", 5}}));
+  EXPECT_EQ(Joules(EnergyAxis::kClient, where({"round=1"})),
+            (Sums{{"ann0 battery", 9}, {"bob0 battery", 3}}));
+  EXPECT_EQ(Joules(EnergyAxis::kClient, where({"phase=upload"})), (Sums{{"ann0 battery", 2}}));
+  EXPECT_EQ(Joules(EnergyAxis::kPhase, where({"client=ann"})),
+            (Sums{{"train0 battery", 7}, {"upload0 battery", 2}, {"train0 battery wasted", 5}}));
+  EXPECT_EQ(Joules(EnergyAxis::kRound, where({"client=ann"})),
+            (Sums{{"1 battery", 9}, {"2 battery wasted", 5}}));
+  EXPECT_EQ(Joules(EnergyAxis::kSource, where({"client=bob", "source=battery"})),
+            (Sums{{"0 battery", 3}}));
+  EXPECT_EQ(Joules(EnergyAxis::kSource, where({"client=bob", "quality=simulated"})), Sums());
+  EXPECT_EQ(Joules(EnergyAxis::kClient, where({"round=1", "party=coordinator"})), Sums());
+  EnergyFilter tomorrow;
+  tomorrow.since_hour = HourOf(kNowMs) + 24;
+  EXPECT_EQ(Joules(EnergyAxis::kClient, tomorrow), Sums());
+  EnergyFilter today;
+  today.since_hour = HourOf(kNowMs) - 24;
+  today.until_hour = HourOf(kNowMs) + 24;
+  today.client = "bob";
+  EXPECT_EQ(Joules(EnergyAxis::kDay, today), (Sums{{"0 battery", 3}}));
+}
+
+TEST_P(StoreBudget, WhatAForgottenClientSpentStaysWithoutItsName) {
+  ASSERT_TRUE(Write({Reserved(Train(1), {"ann", "bob", "cat"}), Accepted(Train(1), 0, {Metered(7)}),
+                     Accepted(Train(1), 1, {Metered(3)}), Accepted(Train(1), 2, {Metered(1)}),
+                     Committed(Train(1))})
+                  .ok());
+  for (const char* client : {"ann", "cat"}) {
+    ASSERT_TRUE(store().ForgetClient("default", "default", client).ok());
+  }
+  using Sums = std::map<std::string, int64_t>;
+  EXPECT_EQ(Joules(EnergyAxis::kClient), (Sums{{"0 battery", 8}, {"bob0 battery", 3}}));
+}
+
+// The first report estimates its upload. Its answer is lost; the next one has measured that upload
+// and estimates its own.
+TEST_P(StoreBudget, AReportThatIsSentAgainBooksWhatItCostBeyondTheFirst) {
+  EnergySample estimate = Metered(3, Phase::kUpload);
+  estimate.quality = EnergyQuality::kEstimated;
+  ASSERT_TRUE(
+      Write({Reserved(Train(1), {"ann"}), Accepted(Train(1), 0, {Metered(7), estimate})}).ok());
+  const AppendLog again = Refused(Train(1), 0, "repeated",
+                                  std::vector{Metered(7), Metered(2, Phase::kUpload), estimate});
+  ASSERT_TRUE(Write({again}).ok());
+  ASSERT_TRUE(Write({again}).ok()) << "and again, for nothing more";
+  ASSERT_TRUE(Write({Committed(Train(1))}).ok());
+  using Sums = std::map<std::string, int64_t>;
+  EXPECT_EQ(Joules(EnergyAxis::kPhase),
+            (Sums{{"train0 battery", 7}, {"upload0 battery", 3}, {"upload0 battery wasted", 2}}));
+  EXPECT_EQ(StateOf(Train(1), 0), "committed") << "it counts all the same";
+}
+
+// Nothing of the first upload arrived, so that what it cost is known by measuring alone.
+TEST_P(StoreBudget, AMeasuredUploadAndTheEstimateOfTheNextTryAreBothBooked) {
+  EnergySample estimate = Metered(3, Phase::kUpload);
+  estimate.quality = EnergyQuality::kEstimated;
+  ASSERT_TRUE(
+      Write({Reserved(Train(1), {"ann"}),
+             Accepted(Train(1), 0, {Metered(2, Phase::kUpload), estimate}), Committed(Train(1))})
+          .ok());
+  EXPECT_EQ(Joules(EnergyAxis::kPhase), (std::map<std::string, int64_t>{{"upload0 battery", 5}}));
 }
 
 TEST_P(StoreBudget, TheCoordinatorsOwnJoulesAreApart) {
@@ -177,7 +256,7 @@ TEST_P(StoreBudget, TheCoordinatorsOwnJoulesAreApart) {
           .ok());
   using Sums = std::map<std::string, int64_t>;
   EXPECT_EQ(Joules(EnergyAxis::kSource), (Sums{{"0 battery", 7}, {"coordinator 0 rapl", 50}}));
-  EXPECT_EQ(Joules(EnergyAxis::kSource, true), Joules(EnergyAxis::kSource));
+  EXPECT_EQ(Joules(EnergyAxis::kClient), (Sums{{"ann0 battery", 7}, {"coordinator 0 rapl", 50}}));
   EXPECT_THAT(EnergyOf("job-1"),
               ElementsAre("battery/measured/device useful 7000000 wasted 0 of 1, 0 unavailable"))
       << "totals are of devices";
@@ -197,7 +276,8 @@ TEST_P(StoreBudget, ABookRebuiltFromTheStoreIsTheOneThatWasKept) {
   assign(Train(1), {"ann", "bob", "cat"});
   const AppendLog accepted = Accepted(Train(1), 1, {Metered(7)});
   ASSERT_TRUE(Write({accepted}).ok());
-  kept.Settle("job-1/r1/a1/1", ClaimOf(std::get<ReportAccepted>(accepted.record).report, "phone"));
+  const auto& record = std::get<ReportAccepted>(accepted.record);
+  kept.Settle("job-1/r1/a1/1", ClaimOf(record.report, "phone"), record.now_ms);
   ASSERT_TRUE(Write({Committed(Train(1))}).ok());
   for (const std::string& open : kept.Open()) kept.Silence(open);
   assign(Train(2), {"ann"});

@@ -254,11 +254,15 @@ TEST_P(StoreConformance, AReportAcceptedForAClosedAttemptIsWasted) {
 
 TEST_P(StoreConformance, ARepeatedReportCountsOnce) {
   ASSERT_TRUE(Write({Assigned(Train(1), {"ann"}), Accepted(Train(1), 0), Accepted(Train(1), 0),
-                     Refused(Train(1), 0, "duplicate", {{MakeSample(999)}})})
+                     Refused(Train(1), 0, "duplicate", {{MakeSample(100)}})})
                   .ok());
   ASSERT_TRUE(Write({Committed(Train(1))}).ok());
   EXPECT_THAT(EnergyOf("job-1"),
               ElementsAre("rapl/measured/package useful 100 wasted 0 of 1, 0 unavailable"));
+  // Sending it again cost something; nothing of the first is booked twice.
+  ASSERT_TRUE(Write({Refused(Train(1), 0, "duplicate", {{MakeSample(130)}})}).ok());
+  EXPECT_THAT(EnergyOf("job-1"),
+              ElementsAre("rapl/measured/package useful 100 wasted 30 of 2, 0 unavailable"));
   EXPECT_EQ(StateOf(Train(1), 0), "committed");
   EXPECT_EQ((*store().LoadHistory("job-1"))[0].participations, 1u);
 }
