@@ -113,7 +113,15 @@ void Checker::On(const ReportAccepted& record) {
 
 void Checker::On(const ReportRefused& record) {
   AttemptFacts* const facts = Open(record.key, "a refusal");
-  if (facts == nullptr || !record.report.has_value()) return;
+  if (facts == nullptr) return;
+  if (!record.report.has_value()) {
+    // Taken back: only what was lost with a coordinator can be.
+    if (facts->accepted_in[record.index] >= lives_) {
+      Break(record.key, absl::StrCat("report ", record.index, " was taken back without a loss"));
+    }
+    facts->accepted.erase(record.index);
+    return;
+  }
   AddSamples(record.key, record.index, record.report->energy);
 }
 

@@ -127,7 +127,9 @@ absl::Status SimulationImpl::StartCoordinator() {
   CoordinatorHostOptions host;
   host.dir = absl::StrCat(options_.scratch_dir, "/coordinator");
   host.coordinator.version = "simulation";
-  host.coordinator.population_key = absl::StrCat("simulation ", options_.seed);
+  host.coordinator.population_key = options_.population_key.empty()
+                                        ? absl::StrCat("simulation ", options_.seed)
+                                        : options_.population_key;
   host.coordinator.long_poll_max_ms = std::max<int64_t>(options_.fleet.long_poll_ms, 1000);
   host.coordinator.fold_threads = 1;
   host.carbon = options_.carbon;
@@ -195,6 +197,7 @@ FleetContext SimulationImpl::MakeContext() {
   context.host = host_.get();
   context.trace = trace_.get();
   context.bench = bench_.get();
+  context.name_prefix = options_.name_prefix;
   context.population = options_.job.population;
   context.tenant = options_.job.tenant;
   context.trusted_keys = {key_->public_key()};
@@ -237,6 +240,7 @@ void SimulationImpl::OnAttemptEnd(const RoundKey& key, const RoundSummary& summa
 }
 
 void SimulationImpl::OnDurable(const std::vector<StoreWrite>& batch) {
+  if (options_.on_durable) options_.on_durable(batch);
   if (options_.check) checker_->OnDurable(batch);
   for (const StoreWrite& write : batch) {
     if (const auto* const put = std::get_if<PutJob>(&write)) {

@@ -46,6 +46,10 @@ struct SimulationOptions {
   std::string trace_path;
   std::function<void(const TraceRecord&)> on_trace;
   uint64_t most_awake = 1000;
+  std::string population_key;           // of pseudonyms; empty: made from the seed
+  std::string name_prefix = "device-";  // of the devices' identities, before their number
+  // Hears of all that becomes durable.
+  std::function<void(const std::vector<StoreWrite>&)> on_durable;
   std::optional<bool> keeps_storage;  // empty: of fleets of up to 2,000 devices
   int64_t most_virtual_ms = int64_t{400} * 24 * 3'600'000;
   CarbonConfig carbon;

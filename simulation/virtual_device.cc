@@ -162,7 +162,7 @@ SessionOptions VirtualDevice::MakeOptions(OfferedDataset dataset) const {
   options.state_dir = DeviceDir(*context_, number_);
   options.sync = false;
   options.lock_state_dir = false;
-  options.client_id = absl::StrCat("device-", number_);
+  options.client_id = absl::StrCat(context_->name_prefix, number_);
   options.app_version = "simulation";
   options.tenant = context_->tenant;
   options.population = context_->population;
@@ -216,7 +216,7 @@ absl::Status VirtualDevice::Start() {
   Note(TraceKind::kWake, record_->wakes++);
   Principal who;
   who.tenant = context_->tenant;
-  who.subject = absl::StrCat("device-", number_);
+  who.subject = absl::StrCat(context_->name_prefix, number_);
   who.role = record_->evaluator ? Role::kEvaluator : Role::kClient;
   who.method = "simulation";
   transport_ = std::make_unique<VirtualTransport>(context_->host, context_->executor, who,

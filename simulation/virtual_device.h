@@ -49,6 +49,7 @@ struct FleetContext {
   CoordinatorHost* host = nullptr;
   Trace* trace = nullptr;
   TrainingBench* bench = nullptr;
+  std::string name_prefix = "device-";
   std::string population = "default";
   std::string tenant = "default";
   std::vector<std::string> codecs;  // offered; empty: all

@@ -25,6 +25,7 @@
 #include "simulation/seed_search.h"
 #include "simulation/simulation.h"
 #include "simulation/synthetic_trainer.h"
+#include "simulation/tensorboard.h"
 #include "simulation/worker_bench.h"
 
 namespace fedwatt::cli {
@@ -129,6 +130,9 @@ class Progress {
 absl::Status WriteOutputs(const SimulateOptions& options, const SimulationResult& result) {
   absl::Status written;
   if (!options.series.empty()) written.Update(WriteFileAtomic(options.series, SeriesCsv(result)));
+  if (!options.tensorboard.empty()) {
+    written.Update(WriteTensorBoard(options.tensorboard, result));
+  }
   if (!options.html.empty()) {
     written.Update(WriteFileAtomic(options.html, ReportPage(ViewOf(result))));
   }
@@ -169,10 +173,11 @@ absl::StatusOr<SeedSearchResult> Search(const Context& context, const SimulateOp
   search.base.job = SearchedJob();
   search.base.fleet = DefaultFleet();
   search.base.fleet.work_scale = 1e6;
-  search.base.fleet.dropouts_per_hour = 20;
+  search.base.fleet.dropouts_per_hour = 4;
   search.base.fleet.dropout_s = 30;
   search.base.fleet.long_poll_ms = 60'000;
   search.base.devices = 8;
+  search.base.most_virtual_ms = int64_t{24} * 3'600'000;
   search.base.most_awake = 4;
   search.base.keeps_storage = true;
   if (!options.fleet.empty()) {
@@ -280,6 +285,8 @@ void AddSimulateCommands(CLI::App& app, Action* action) {
   command->add_flag("--explain", options->explain, "Shows every event");
   command->add_option("--series", options->series, "Writes a row for each attempt here (CSV)");
   command->add_option("--html", options->html, "Writes the job's report here, as a page");
+  command->add_option("--tensorboard", options->tensorboard,
+                      "Writes an event file into this folder");
   command->add_flag("--check", options->check,
                     "Looks for violations in many small runs with faults; prints the first seed");
   command->add_option("--seeds", options->seeds, "How many, from --seed on")->capture_default_str();

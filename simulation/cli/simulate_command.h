@@ -27,6 +27,7 @@ struct SimulateOptions {
   bool explain = false;
   std::string series;  // CSV
   std::string html;
+  std::string tensorboard;
   bool check = false;
   uint64_t seeds = 1000;
 };
