@@ -69,7 +69,7 @@ struct Attempt {
   uint32_t durable = 0;                                 // of them
   std::multimap<uint32_t, ReplyDone> repeats;           // of reports that are not durable yet
   // Accepted before a restart that lost the bytes: their clients are asked for them again.
-  std::set<uint32_t> sent_again;
+  std::map<uint32_t, Report> sent_again;
   RoundMetrics wasted;
   uint32_t late = 0;
   std::string last_failure;  // what a client said, fit for a terminal

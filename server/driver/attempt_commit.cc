@@ -115,6 +115,9 @@ RoundSummary JobDriver::AttemptSummary(bool counts) const {
       metrics.AddWasted(accepted->report);
     }
   }
+  for (const auto& [index, report] : attempt_->sent_again) {
+    if (!attempt_->accepted[index]) metrics.AddWasted(report);
+  }
   metrics.FillSummary(attempt_->key().evaluation, &summary);
   summary.booked_uj = budget_.BookedAtEndUj();
   summary.booked_ug = budget_.BookedAtEndUg();
@@ -201,12 +204,30 @@ void JobDriver::CloseOwnEnergy() {
   strand_.Cancel(std::exchange(own_energy_timer_, 0));
 }
 
+// Accepted reports whose updates a restart lost, and which did not come once more in time: the sum
+// is without them.
+std::vector<StoreWrite> JobDriver::TakenBack() const {
+  std::vector<StoreWrite> batch;
+  for (const auto& [index, report] : attempt_->sent_again) {
+    if (attempt_->accepted[index]) continue;
+    batch.push_back(AppendLog{
+        ReportRefused{.key = attempt_->key(),
+                      .index = index,
+                      .reason = "late: its update was lost when the coordinator restarted, and the "
+                                "round was committed before it came again",
+                      .now_ms = NowMs()}});
+  }
+  return batch;
+}
+
 void JobDriver::Do(const CommitRound& action) {
   CloseOwnEnergy();
   const RoundKey key = attempt_->key();
   auto commit = std::make_shared<const RoundCommitted>(MakeCommit(action.model));
+  std::vector<StoreWrite> batch = TakenBack();
+  batch.push_back(AppendLog{*commit});
   context_->deps.store->Write(
-      {AppendLog{*commit}}, [weak = weak_from_this(), key, commit](absl::Status written) {
+      std::move(batch), [weak = weak_from_this(), key, commit](absl::Status written) {
         const auto self = weak.lock();
         if (self == nullptr) return;
         self->PostSelf([key, commit, written](JobDriver& driver) {

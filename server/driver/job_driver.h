@@ -174,6 +174,7 @@ class JobDriver : public std::enable_shared_from_this<JobDriver> {
   void OnCommitted(const RoundCommitted& commit);
   void OnTrainingCommitted(const RoundCommitted& commit);
   void OnEvaluationCommitted(const RoundCommitted& commit);
+  std::vector<StoreWrite> TakenBack() const;
   RoundCommitted MakeCommit(const BlobRef& model) const;
   RoundSummary AttemptSummary(bool counts) const;
   void OpenOwnEnergy();

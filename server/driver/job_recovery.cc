@@ -214,7 +214,7 @@ void JobDriver::Replay(const ReportAccepted& record) {
     // never made: its client still has the update and hears that it is wanted.
     const std::string id = MakeAssignmentId(record.key, record.index);
     if (!context_->deps.spool->Read(id, record.report.update.sha256).ok()) {
-      attempt_->sent_again.insert(record.index);
+      attempt_->sent_again[record.index] = record.report;
       return;
     }
   }

@@ -142,12 +142,14 @@ absl::Status MemoryTables::AddEnergy(const JobScope& scope, const EnergyRow& row
 
 absl::StatusOr<std::vector<EnergyRow>> MemoryTables::SettleEnergy(const JobScope& scope,
                                                                   const RoundKey& key,
+                                                                  std::optional<uint32_t> index,
                                                                   EnergyUse use) {
   std::vector<EnergyRow> settled;
   auto& energy = JobOf(scope).energy;
   for (auto it = energy.lower_bound({key, 0, 0}); it != energy.end() && it->second.key == key;
        ++it) {
     if (it->second.use != EnergyUse::kPending) continue;
+    if (index.has_value() && it->second.index != *index) continue;
     settled.push_back(it->second);
     it->second.use = use;
   }

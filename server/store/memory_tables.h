@@ -34,6 +34,7 @@ class MemoryTables final : public Tables {
                                                        uint32_t index) override;
   absl::Status AddEnergy(const JobScope& scope, const EnergyRow& row) override;
   absl::StatusOr<std::vector<EnergyRow>> SettleEnergy(const JobScope& scope, const RoundKey& key,
+                                                      std::optional<uint32_t> index,
                                                       EnergyUse use) override;
   absl::StatusOr<std::vector<EnergyTotal>> LoadTotals(const JobScope& scope) override;
   absl::Status PutTotals(const JobScope& scope, const std::vector<EnergyTotal>& totals) override;

@@ -94,9 +94,9 @@ absl::Status BookEnergy(const JobScope& scope, EnergyRow row,
   return AddToTotals(scope, added, tables);
 }
 
-absl::Status SettleEnergy(const JobScope& scope, const RoundKey& key, EnergyUse use,
-                          Tables& tables) {
-  FW_ASSIGN_OR_RETURN(std::vector<EnergyRow> settled, tables.SettleEnergy(scope, key, use));
+absl::Status SettleEnergy(const JobScope& scope, const RoundKey& key, std::optional<uint32_t> index,
+                          EnergyUse use, Tables& tables) {
+  FW_ASSIGN_OR_RETURN(std::vector<EnergyRow> settled, tables.SettleEnergy(scope, key, index, use));
   for (EnergyRow& row : settled) row.use = use;
   return AddToTotals(scope, settled, tables);
 }
@@ -120,7 +120,7 @@ absl::Status EndAttempt(const JobScope& scope, const RoundKey& key, EnergyUse us
                         const std::vector<EnergySample>& coordinator,
                         const std::optional<CarbonIntensity>& carbon, int64_t now_ms,
                         Tables& tables) {
-  FW_RETURN_IF_ERROR(SettleEnergy(scope, key, use, tables));
+  FW_RETURN_IF_ERROR(SettleEnergy(scope, key, std::nullopt, use, tables));
   FW_RETURN_IF_ERROR(tables.SilenceReservations(scope, key));
   EnergyRow row{.key = key, .index = kCoordinatorIndex, .use = use, .at_ms = now_ms};
   return BookEnergy(scope, row, coordinator, carbon, tables);
@@ -209,7 +209,14 @@ absl::Status OnRecord(const JobScope& scope, const ReportRefused& record, Tables
     FW_RETURN_IF_ERROR(SettleReservation(scope, record.key, record.index, reserved, *record.report,
                                          record.now_ms, tables));
   }
-  if (!assignment || assignment->state != AssignmentState::kAssigned) return absl::OkStatus();
+  // What was accepted stays, unless it is taken back: then there is no report in the record.
+  const bool taken_back =
+      assignment && assignment->state == AssignmentState::kReported && !record.report;
+  if (taken_back) {
+    FW_RETURN_IF_ERROR(SettleEnergy(scope, record.key, record.index, EnergyUse::kWasted, tables));
+  } else if (!assignment || assignment->state != AssignmentState::kAssigned) {
+    return absl::OkStatus();
+  }
   FW_RETURN_IF_ERROR(tables.SetAssignment(scope, record.key, record.index,
                                           AssignmentState::kRefused, record.reason));
   return tables.AppendLog(scope, record);

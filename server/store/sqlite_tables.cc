@@ -173,14 +173,19 @@ absl::Status SqliteTables::AddEnergy(const JobScope& scope, const EnergyRow& row
 
 absl::StatusOr<std::vector<EnergyRow>> SqliteTables::SettleEnergy(const JobScope& scope,
                                                                   const RoundKey& key,
+                                                                  std::optional<uint32_t> index,
                                                                   EnergyUse use) {
+  // Every row, where no assignment is named.
+  const int64_t least = index.has_value() ? *index : 0;
+  const int64_t most = index.has_value() ? *index : INT64_MAX;
   std::vector<EnergyRow> settled;
   SqliteQuery query = BindAttempt(
       db_->Query("SELECT source, quality, scope, phase, energy_uj, sigma_uj, duration_us, "
                  "bytes, at_ms, carbon, micrograms, stale_micrograms, idx, client FROM energy "
                  "WHERE tenant = ? AND population = ? AND job = ? AND evaluation = ? "
-                 "AND round = ? AND attempt = ? AND \"use\" = 1"),
+                 "AND round = ? AND attempt = ? AND idx BETWEEN ? AND ? AND \"use\" = 1"),
       scope, key);
+  query.Bind(least).Bind(most);
   for (;;) {
     FW_ASSIGN_OR_RETURN(const bool row, query.Step());
     if (!row) break;
@@ -203,12 +208,16 @@ absl::StatusOr<std::vector<EnergyRow>> SqliteTables::SettleEnergy(const JobScope
     sample.bytes = static_cast<uint64_t>(query.Int(7));
   }
   if (settled.empty()) return settled;
-  FW_RETURN_IF_ERROR(BindAttempt(db_->Query("UPDATE energy SET \"use\" = ?7 WHERE tenant = ?1 "
-                                            "AND population = ?2 AND job = ?3 AND evaluation = ?4 "
-                                            "AND round = ?5 AND attempt = ?6 AND \"use\" = 1"),
-                                 scope, key)
-                         .Bind(static_cast<int64_t>(use))
-                         .Run());
+  FW_RETURN_IF_ERROR(
+      BindAttempt(db_->Query("UPDATE energy SET \"use\" = ?9 WHERE tenant = ?1 "
+                             "AND population = ?2 AND job = ?3 AND evaluation = ?4 "
+                             "AND round = ?5 AND attempt = ?6 AND idx BETWEEN ?7 AND ?8 "
+                             "AND \"use\" = 1"),
+                  scope, key)
+          .Bind(least)
+          .Bind(most)
+          .Bind(static_cast<int64_t>(use))
+          .Run());
   return settled;
 }
 

@@ -36,6 +36,7 @@ class SqliteTables final : public Tables {
                                                        uint32_t index) override;
   absl::Status AddEnergy(const JobScope& scope, const EnergyRow& row) override;
   absl::StatusOr<std::vector<EnergyRow>> SettleEnergy(const JobScope& scope, const RoundKey& key,
+                                                      std::optional<uint32_t> index,
                                                       EnergyUse use) override;
   absl::StatusOr<std::vector<EnergyTotal>> LoadTotals(const JobScope& scope) override;
   absl::Status PutTotals(const JobScope& scope, const std::vector<EnergyTotal>& totals) override;

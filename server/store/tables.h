@@ -81,10 +81,11 @@ class Tables {
                                                                uint32_t index) = 0;
   // Of an assignment and a part that there is none of yet.
   virtual absl::Status AddEnergy(const JobScope& scope, const EnergyRow& row) = 0;
-  // Gives the attempt's pending samples their use, and returns their rows, as far as sums need
-  // them.
+  // Gives the attempt's pending samples, or those of one assignment, their use, and returns their
+  // rows, as far as sums need them.
   virtual absl::StatusOr<std::vector<EnergyRow>> SettleEnergy(const JobScope& scope,
                                                               const RoundKey& key,
+                                                              std::optional<uint32_t> index,
                                                               EnergyUse use) = 0;
   virtual absl::StatusOr<std::vector<EnergyTotal>> LoadTotals(const JobScope& scope) = 0;
   virtual absl::Status PutTotals(const JobScope& scope, const std::vector<EnergyTotal>& totals) = 0;

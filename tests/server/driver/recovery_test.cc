@@ -51,6 +51,36 @@ TEST(Recovery, AnAcceptedUpdateWhoseBytesAreGoneIsWantedAgainAndNobodyTrainsTwic
   EXPECT_EQ(run(Fault::kDeath), expected);
 }
 
+// Found by `fedwatt simulate --check`, seed 23.
+TEST(Recovery, AnAcceptedUpdateThatIsGoneAndDoesNotComeAgainIsNeitherCommittedNorUseful) {
+  TestWorld world;
+  world.StartCoordinator();
+  const auto clients = world.AddClients(3);
+  for (FakeClient* client : clients) client->train_ms = 5000;
+  clients[0]->train_ms = 0;
+  JobSpec spec = world.Spec(2);
+  spec.rounds = 1;
+  spec.round.over_selection = 1.5;
+  world.Submit(spec);
+  world.RunFor(1000);
+  ASSERT_EQ(clients[0]->replies.size(), 1u);
+  ASSERT_TRUE(clients[0]->replies[0].accepted);
+  clients[0]->Stop();
+  world.StartCoordinator();
+  const JobView job = world.RunToEnd("job-1");
+  EXPECT_EQ(job.rounds.at(0).reported, 2u);
+  EXPECT_EQ(job.energy.at(0).useful_uj, 2000);
+  EXPECT_EQ(job.energy.at(0).wasted_uj, 1000);
+  const auto totals = world.disk->EnergyTotals("job-1");
+  ASSERT_TRUE(totals.ok());
+  EXPECT_EQ(totals->at(0).useful_uj, 2000);
+  EXPECT_EQ(totals->at(0).wasted_uj, 1000);
+  clients[0]->Run();
+  world.RunFor(30'000);
+  ASSERT_EQ(clients[0]->outcomes.size(), 1u);
+  EXPECT_EQ(clients[0]->outcomes.begin()->second.outcome, Outcome::kRefused);
+}
+
 TEST(Recovery, ACorruptModelIsNamedAndNotServed) {
   TestWorld world;
   world.StartCoordinator();
