@@ -70,8 +70,9 @@ FaultPlan RandomFaults(uint64_t seed, uint64_t messages) {
     Kill kill;
     const uint64_t where = rng.UniformInt(3);
     if (where == 0) kill.at_task = static_cast<int>(1 + rng.UniformInt(kMostTasks));
-    if (where == 1) kill.before_write = static_cast<int>(1 + rng.UniformInt(kMostWrites));
-    if (where == 2) kill.after_write = static_cast<int>(1 + rng.UniformInt(kMostWrites));
+    // The first write is the job's submission, for which its caller waits.
+    if (where == 1) kill.before_write = static_cast<int>(2 + rng.UniformInt(kMostWrites));
+    if (where == 2) kill.after_write = static_cast<int>(2 + rng.UniformInt(kMostWrites));
     plan.kills.push_back(kill);
   }
   if (rng.UniformInt(2) == 1) plan.sync_delay_ms = static_cast<int64_t>(1 + rng.UniformInt(50));
