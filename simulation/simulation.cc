@@ -50,6 +50,7 @@ class SimulationImpl final : public Simulation {
  private:
   absl::Status SignBundle();
   absl::Status CheckEligible(const BundleHeader& header) const;
+  absl::Status CheckTarget() const;
   absl::Status StartCoordinator();
   absl::StatusOr<OfferedDataset> DatasetOf(uint64_t device, DeviceRecord* record) const;
   FleetContext MakeContext();
@@ -59,6 +60,7 @@ class SimulationImpl final : public Simulation {
   absl::Status Advance(const Progress& progress);
   std::string LimitedBy(const JobView& job, bool out_of_time) const;
   absl::StatusOr<SimulationResult> Finish(bool out_of_time);
+  bool ReachedTarget();
 
   SimulationOptions options_;
   const std::unique_ptr<TrainingBench> bench_;
@@ -74,7 +76,10 @@ class SimulationImpl final : public Simulation {
   std::string job_id_;
   bool job_ended_ = false;
   std::vector<SimulationPoint> points_;
-  size_t told_ = 0;  // of points_
+  size_t told_ = 0;     // of points_
+  size_t watched_ = 0;  // of points_
+  std::optional<TargetWatch> target_;
+  bool target_reached_ = false;
 };
 
 absl::Status SimulationImpl::SignBundle() {
@@ -111,7 +116,31 @@ absl::Status SimulationImpl::CheckEligible(const BundleHeader& header) const {
                                                  why));
 }
 
+absl::Status SimulationImpl::CheckTarget() const {
+  if (!options_.target.has_value()) return absl::OkStatus();
+  const JobSpec::Stop& stop = options_.job.stop;
+  const WindowTarget& target = *options_.target;
+  if (stop.target.has_value()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("stop.target of job ", options_.job.name,
+                     " ends it at a single evaluation, before a mean over ", target.window,
+                     " can reach its target of ", target.value, "; leave stop.target out"));
+  }
+  if (stop.metric == "accuracy" && stop.mode == "max" && target.value > 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a target accuracy of ", target.value, ": at most 1"));
+  }
+  const uint64_t every = std::max<uint64_t>(options_.job.evaluation.every, 1);
+  if (options_.job.rounds / every < target.window) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a mean over ", target.window, " evaluations: job ", options_.job.name,
+                     " has ", options_.job.rounds / every, "; give it more rounds"));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status SimulationImpl::Open() {
+  FW_RETURN_IF_ERROR(CheckTarget());
   if (options_.devices == 0 || options_.devices >= kNoDevice) {
     return absl::InvalidArgumentError(absl::StrCat(options_.devices, " clients: 1 or more"));
   }
@@ -265,6 +294,7 @@ absl::Status SimulationImpl::Advance(const Progress& progress) {
     for (; told_ < points_.size(); ++told_) {
       if (progress && !progress(points_[told_])) return absl::CancelledError("interrupted");
     }
+    if (ReachedTarget() && options_.target->ends_run) return absl::OkStatus();
     const int64_t next_ms = executor_.NextTimerDelayMs();
     if (next_ms < 0) return absl::OutOfRangeError("nothing will happen any more");
     if (clock_.NowMs() + next_ms > end_ms) {
@@ -274,11 +304,22 @@ absl::Status SimulationImpl::Advance(const Progress& progress) {
     executor_.AdvanceMs(next_ms);
   }
   executor_.RunReady();
+  ReachedTarget();
   return absl::OkStatus();
 }
 
+bool SimulationImpl::ReachedTarget() {
+  if (!options_.target.has_value()) return false;
+  if (!target_.has_value()) target_.emplace(options_.job, *options_.target);
+  for (; watched_ < points_.size() && !target_reached_; ++watched_) {
+    target_reached_ = target_->Add(points_[watched_]);
+  }
+  return target_reached_;
+}
+
 std::string SimulationImpl::LimitedBy(const JobView& job, bool out_of_time) const {
-  const bool reached = job.state == JobState::kCompleted &&
+  if (target_reached_) return "";
+  const bool reached = !options_.target.has_value() && job.state == JobState::kCompleted &&
                        (!options_.job.stop.target.has_value() || job.stop_reason == "target");
   if (reached) return "";
   std::string why;
@@ -286,8 +327,12 @@ std::string SimulationImpl::LimitedBy(const JobView& job, bool out_of_time) cons
     why = absl::StrCat("virtual time: after ", options_.most_virtual_ms / 1000,
                        " s the job was in round ", job.rounds_done + 1);
   } else if (job.state == JobState::kCompleted) {
-    why = absl::StrCat("the target ", options_.job.stop.metric, " of ", *options_.job.stop.target,
-                       " was not reached: the job ended by ",
+    const std::string target =
+        options_.target.has_value()
+            ? absl::StrCat("mean ", options_.job.stop.metric, " of ", options_.target->value,
+                           " over ", options_.target->window, " evaluations")
+            : absl::StrCat(options_.job.stop.metric, " of ", *options_.job.stop.target);
+    why = absl::StrCat("the target ", target, " was not reached: the job ended by ",
                        job.stop_reason.empty() ? "its rounds" : job.stop_reason);
     if (job.best_metric.has_value()) absl::StrAppend(&why, ", its best is ", *job.best_metric);
   } else {
@@ -326,6 +371,7 @@ absl::StatusOr<SimulationResult> SimulationImpl::Finish(bool out_of_time) {
   result.most_awake = population_->most_awake();
   result.coordinator_lives = host_->life();
   result.problems = population_->problems();
+  result.target_reached = target_reached_;
   result.limited_by = LimitedBy(result.job, out_of_time);
   result.points = std::move(points_);
   return result;

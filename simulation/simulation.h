@@ -17,6 +17,7 @@
 #include "simulation/population.h"
 #include "simulation/trace.h"
 #include "simulation/training_bench.h"
+#include "simulation/window_target.h"
 
 // One job on one simulated fleet: the production coordinator, sessions, codecs, selectors and
 // ledger, under a virtual clock (docs/simulation.md).
@@ -53,6 +54,7 @@ struct SimulationOptions {
   std::optional<bool> keeps_storage;  // empty: of fleets of up to 2,000 devices
   int64_t most_virtual_ms = int64_t{400} * 24 * 3'600'000;
   CarbonConfig carbon;
+  std::optional<WindowTarget> target;
 };
 
 // State of the fleet at the end of an attempt.
@@ -78,7 +80,8 @@ struct SimulationResult {
   uint64_t replayed_commits = 0;
   std::map<std::string, uint64_t> problems;
   std::vector<std::string> violations;
-  std::string limited_by;  // empty: the job completed
+  bool target_reached = false;  // options.target
+  std::string limited_by;       // empty: the job completed, or was ended at its target
   std::vector<SimulationPoint> points;
   std::vector<EnergySum> energy_by_phase;
   std::vector<EnergySum> energy_by_round;

@@ -323,6 +323,7 @@ void VirtualDevice::SetLoad(double load_w) {
 // Of work the battery feels the load itself; a transfer is a moment.
 void VirtualDevice::Spend(Phase phase, int64_t energy_uj) {
   record_->spent_uj += energy_uj;
+  if (!record_->evaluator) context_->tally->spent_uj += energy_uj;
   if (phase != Phase::kDownload && phase != Phase::kUpload) return;
   if (kind().battery.capacity_j <= 0) return;
   CatchUpBattery();
@@ -356,9 +357,11 @@ void VirtualDevice::Die(TraceKind why, int64_t back_ms) {
   const int64_t lost_uj =
       working ? std::llround(load_w_ * static_cast<double>(NowMs() - work_begun_ms_) * 1000) : 0;
   record_->spent_uj += lost_uj;
+  if (!record_->evaluator) context_->tally->spent_uj += lost_uj;
   record_->lost_uj += lost_uj;
   context_->tally->lost_uj += lost_uj;
   record_->off = true;
+  if (working && why == TraceKind::kEmptyBattery) ++context_->tally->emptied_at_work;
   Note(why, lost_uj);
   // Nothing happens on it any more, not even in this moment.
   executor_.Cancel(std::exchange(work_timer_, 0));

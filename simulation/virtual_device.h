@@ -30,8 +30,12 @@ namespace fedwatt {
 // What became of the fleet's work, in truth: whatever was reported and booked.
 struct FleetTally {
   uint64_t empty_batteries = 0;
+  uint64_t emptied_at_work = 0;  // of these
   uint64_t dropouts = 0;
 
+  // By all work of clients, as it is spent; work that is not over is not in it.
+  int64_t spent_uj = 0;
+  // The same work once its device learns the outcome, as claimed, and that of evaluators.
   int64_t useful_uj = 0;  // of committed assignments
   int64_t wasted_uj = 0;  // of refused, failed and abandoned ones
   int64_t lost_uj = 0;    // of work that ended with the device

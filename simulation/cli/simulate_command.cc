@@ -20,6 +20,7 @@
 #include "server/cli/targets.h"
 #include "server/cli/torch_tool.h"
 #include "server/driver/grpc_adapter/energy_messages.h"
+#include "simulation/cli/compare_command.h"
 #include "simulation/cli/simulation_text.h"
 #include "simulation/scratch_folder.h"
 #include "simulation/seed_search.h"
@@ -63,6 +64,9 @@ absl::StatusOr<SimulationOptions> MakeOptions(const SimulateOptions& options) {
   simulation.dataset = options.dataset;
   simulation.evaluation_dataset = options.evaluation_dataset;
   simulation.trace_path = options.trace;
+  if (options.target.has_value()) {
+    simulation.target = {*options.target, options.window, options.end_at_target};
+  }
   FW_ASSIGN_OR_RETURN(simulation.scratch_dir, MakeScratchFolder(options.scratch));
   simulation.bundle = simulation.job.model.bundle;
   if (simulation.bundle.empty() && options.trainer == "synthetic") {
@@ -129,6 +133,11 @@ class Progress {
 
 absl::Status WriteOutputs(const SimulateOptions& options, const SimulationResult& result) {
   absl::Status written;
+  if (!options.measures.empty()) {
+    std::optional<WindowTarget> target;
+    if (options.target.has_value()) target = {*options.target, options.window};
+    written.Update(WriteFileAtomic(options.measures, MeasuresJson(target, result)));
+  }
   if (!options.series.empty()) written.Update(WriteFileAtomic(options.series, SeriesCsv(result)));
   if (!options.tensorboard.empty()) {
     written.Update(WriteTensorBoard(options.tensorboard, result));
@@ -139,9 +148,10 @@ absl::Status WriteOutputs(const SimulateOptions& options, const SimulationResult
   return written;
 }
 
-int ExitCodeOfRun(const SimulationResult& result) {
-  const bool completed = result.job.state == JobState::kCompleted;
+int ExitCodeOfRun(const SimulateOptions& options, const SimulationResult& result) {
+  const bool completed = result.job.state == JobState::kCompleted || result.target_reached;
   if (!completed || !result.violations.empty()) return kJobFailed;
+  if (options.target.has_value() && !result.target_reached) return kTargetMissed;
   v1::Job job;
   wire::ToProto(result.job, &job);
   return AllPassed(TargetResults(job)) ? kOk : kTargetMissed;
@@ -248,7 +258,7 @@ int Simulate(const Context& context, const SimulateOptions& options) {
     return Fail(context, written);
   }
   std::cout << (context.json ? SimulationJson(*result) : SimulationSummary(*result)) << std::flush;
-  return ExitCodeOfRun(*result);
+  return ExitCodeOfRun(options, *result);
 }
 
 void AddSimulateCommands(CLI::App& app, Action* action) {
@@ -287,11 +297,23 @@ void AddSimulateCommands(CLI::App& app, Action* action) {
   command->add_option("--html", options->html, "Writes the job's report here, as a page");
   command->add_option("--tensorboard", options->tensorboard,
                       "Writes an event file into this folder");
+  command->add_option("--target", options->target,
+                      "To reach: of the mean of the job's metric over --window evaluations");
+  command->add_option("--window", options->window, "Evaluations")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1000));
+  command->add_flag("--end-at-target", options->end_at_target, "Ends the run there");
+  command->add_option("--measures", options->measures,
+                      "Writes what the run came to here, as JSON (docs/comparison.md)");
   command->add_flag("--check", options->check,
                     "Looks for violations in many small runs with faults; prints the first seed");
   command->add_option("--seeds", options->seeds, "How many, from --seed on")->capture_default_str();
-  command->callback(
-      [=] { *action = [=](const Context& context) { return Simulate(context, *options); }; });
+  command->require_subcommand(0, 1);
+  command->callback([=] {
+    if (!command->get_subcommands().empty()) return;
+    *action = [=](const Context& context) { return Simulate(context, *options); };
+  });
+  AddCompareCommand(command, action);
 }
 
 }  // namespace fedwatt::cli

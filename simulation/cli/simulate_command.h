@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,10 @@ struct SimulateOptions {
   std::string series;  // CSV
   std::string html;
   std::string tensorboard;
+  std::string measures;          // JSON
+  std::optional<double> target;  // of the mean over `window` evaluations
+  uint32_t window = 5;
+  bool end_at_target = false;
   bool check = false;
   uint64_t seeds = 1000;
 };

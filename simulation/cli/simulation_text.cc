@@ -6,6 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "common/base/hex.h"
 #include "nlohmann/json.hpp"
+#include "simulation/measures.h"
 
 namespace fedwatt::cli {
 namespace {
@@ -52,6 +53,7 @@ std::string SimulationSummary(const SimulationResult& result) {
     row("best", absl::StrFormat("%s %.4f in round %d", result.job.spec.stop.metric,
                                 *result.job.best_metric, result.job.best.version));
   }
+  if (result.target_reached) row("target", "reached");
   row("virtual time", absl::StrFormat("%.1f s", Seconds(result.virtual_ms)));
   row("devices", absl::StrCat(result.participants, " took part in ", result.assignments,
                               " assignments; at most ", result.most_awake, " were awake at once"));
@@ -112,6 +114,27 @@ std::string SimulationJson(const SimulationResult& result) {
     out["best_round"] = result.job.best.version;
   }
   return out.dump(2) + "\n";
+}
+
+std::string MeasuresJson(const std::optional<WindowTarget>& target,
+                         const SimulationResult& result) {
+  nlohmann::json measures = nlohmann::json::array();
+  for (const Measure& measure : MeasuresOf(result.job.spec, target, result)) {
+    nlohmann::json one = {{"name", measure.name}, {"unit", measure.unit}, {"value", nullptr}};
+    if (measure.value.has_value()) one["value"] = *measure.value;
+    if (measure.at_least.has_value()) one["at_least"] = *measure.at_least;
+    measures.push_back(std::move(one));
+  }
+  nlohmann::json series = {{"metric", result.job.spec.stop.metric},
+                           {"rows", nlohmann::json::array()}};
+  for (const MeasuredRound& round : MeasuredRoundsOf(result.job.spec, result)) {
+    series["rows"].push_back({round.round, round.seconds, round.joules, round.metric});
+  }
+  const nlohmann::json out = {
+      {"quality", "simulated"},          {"limited_by", result.limited_by},
+      {"violations", result.violations}, {"trace_sha256", DigestHex(result.trace_hash)},
+      {"measures", std::move(measures)}, {"series", std::move(series)}};
+  return out.dump() + "\n";
 }
 
 std::string SeriesCsv(const SimulationResult& result) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "simulation/seed_search.h"
@@ -12,6 +13,8 @@ namespace fedwatt::cli {
 std::string PointLine(const SimulationPoint& point, uint64_t rounds);
 std::string SimulationSummary(const SimulationResult& result);
 std::string SimulationJson(const SimulationResult& result);
+// What comparisons read: measures, and the metric over rounds, seconds and joules.
+std::string MeasuresJson(const std::optional<WindowTarget>& target, const SimulationResult& result);
 // One row for each attempt that ended: columns in the first line.
 std::string SeriesCsv(const SimulationResult& result);
 

@@ -250,5 +250,43 @@ TEST_F(SimulationTest, MessagesMayBeLostDelayedAndRepeated) {
   EXPECT_EQ(result.job.state, JobState::kCompleted);
 }
 
+TEST_F(SimulationTest, ARunMayEndAtItsTarget) {
+  options_.job.rounds = 30;
+  options_.job.evaluation.every = 1;
+  options_.replay = false;
+  options_.target = {.value = 0.6, .window = 2};
+  const SimulationResult whole = Run();
+  EXPECT_TRUE(whole.target_reached);
+  EXPECT_EQ(whole.job.rounds_done, 30U);
+  options_.target->ends_run = true;
+  const SimulationResult ended = Run();
+  EXPECT_TRUE(ended.target_reached);
+  EXPECT_EQ(ended.limited_by, "");
+  EXPECT_LT(ended.job.rounds_done, 10U);
+  ASSERT_LT(ended.points.size(), whole.points.size());
+  for (size_t i = 0; i < ended.points.size(); ++i) {
+    EXPECT_EQ(ended.points[i].round.model.sha256, whole.points[i].round.model.sha256) << i;
+    EXPECT_EQ(ended.points[i].tally.spent_uj, whole.points[i].tally.spent_uj) << i;
+  }
+}
+
+TEST_F(SimulationTest, AMissedTargetIsWhatLimitedTheRun) {
+  options_.target = {.value = 0.9999, .window = 2, .ends_run = true};
+  const SimulationResult result = Run();
+  EXPECT_FALSE(result.target_reached);
+  EXPECT_THAT(result.limited_by, HasSubstr("mean accuracy of 0.9999 over 2 evaluations was not"));
+}
+
+TEST_F(SimulationTest, ATargetThatCannotBeReachedIsRefused) {
+  options_.target = {.value = 1.2, .window = 2};
+  EXPECT_THAT(std::string(TryRun().status().message()), HasSubstr("1.2: at most 1"));
+  options_.target = {.value = 0.5, .window = 5};
+  EXPECT_THAT(std::string(TryRun().status().message()),
+              HasSubstr("a mean over 5 evaluations: job job has 4"));
+  options_.target = {.value = 0.5, .window = 2};
+  options_.job.stop.target = 0.5;
+  EXPECT_THAT(std::string(TryRun().status().message()), HasSubstr("leave stop.target out"));
+}
+
 }  // namespace
 }  // namespace fedwatt

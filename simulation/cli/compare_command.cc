@@ -1,0 +1,302 @@
+#include "simulation/cli/compare_command.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "common/base/bounds.h"
+#include "common/base/file.h"
+#include "common/base/log.h"
+#include "common/base/status_macros.h"
+#include "common/base/suggest.h"
+#include "server/cli/exit_codes.h"
+#include "server/cli/text_table.h"
+#include "simulation/compare/cell.h"
+#include "simulation/compare/code_version.h"
+#include "simulation/compare/matrix.h"
+#include "simulation/compare/runner.h"
+#include "simulation/compare/tuning.h"
+
+namespace fedwatt::cli {
+namespace {
+
+std::string Span(double seconds) {
+  const auto whole = static_cast<int64_t>(seconds);
+  if (whole < 120) return absl::StrFormat("%d s", whole);
+  if (whole < 7200) return absl::StrFormat("%d min", whole / 60);
+  return absl::StrFormat("%d h %02d min", whole / 3600, whole % 3600 / 60);
+}
+
+// A line for each run into a pipe, one line over itself on a terminal.
+class Progress {
+ public:
+  explicit Progress(const Context& context)
+      : quiet_(context.json), live_(isatty(STDERR_FILENO) != 0) {}
+
+  void operator()(const RunnerProgress& now) {
+    if (quiet_) return;
+    if (now.ended != nullptr && (!live_ || !now.failure.empty())) {
+      std::cerr << (live_ ? "\r\033[K" : "") << Line(now) << "\n" << std::flush;
+      return;
+    }
+    if (!live_) return;
+    std::cerr << "\r\033[K" << Counts(now) << std::flush;
+    open_ = true;
+  }
+
+  void End() {
+    if (std::exchange(open_, false)) std::cerr << "\n";
+  }
+
+ private:
+  static std::string Counts(const RunnerProgress& now) {
+    std::string text =
+        absl::StrFormat("%d of %d runs, %s", now.done, now.cells, Span(now.elapsed_s));
+    if (now.done < now.cells && now.left_s > 0) {
+      absl::StrAppend(&text, ", about ", Span(now.left_s), " left");
+    }
+    return text;
+  }
+
+  static std::string Line(const RunnerProgress& now) {
+    const Variant& variant = now.ended->variant;
+    return absl::StrCat(Counts(now), "  ", variant.setting, variant.chosen.empty() ? "" : " ",
+                        KeysText(variant.chosen), " seed ", now.ended->seed,
+                        now.failure.empty() ? "" : " FAILED: ", now.failure);
+  }
+
+  const bool quiet_;
+  const bool live_;
+  bool open_ = false;
+};
+
+// One comparison, from its file to its runs.
+class Comparison {
+ public:
+  Comparison(const Context& context, const CompareOptions& options)
+      : context_(context), options_(options) {}
+
+  absl::Status Open() {
+    FW_ASSIGN_OR_RETURN(matrix_, LoadMatrix(options_.matrix));
+    FW_RETURN_IF_ERROR(CheckMeasure(matrix_));
+    code_ = options_.of_code.empty() ? CodeVersion() : options_.of_code;
+    folder_ = options_.out.empty() ? matrix_.name + "-runs" : options_.out;
+    std::vector<std::string> names;
+    for (const Setting& setting : matrix_.settings) names.push_back(setting.name);
+    for (const std::string& name : options_.only) {
+      if (matrix_.Find(name) != nullptr) continue;
+      return absl::InvalidArgumentError(
+          absl::StrCat("--only ", name, ": no such setting", DidYouMean(name, names)));
+    }
+    if (options_.phase == "tune" && !matrix_.sweeps()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--phase tune: no setting of ", matrix_.path, " has a sweep"));
+    }
+    return absl::OkStatus();
+  }
+
+  // False: some runs failed.
+  absl::StatusOr<bool> Run() {
+    const bool tuned = FileExists(TunedPath());
+    if (matrix_.sweeps() && !tuned && options_.phase == "confirm") {
+      return absl::FailedPreconditionError(absl::StrCat(
+          TunedPath(), ": missing; run with --phase tune first, which chooses among the sweeps"));
+    }
+    if (matrix_.sweeps() && (options_.phase == "tune" || (options_.phase.empty() && !tuned))) {
+      FW_ASSIGN_OR_RETURN(const bool chosen, ChooseBySeeds());
+      if (!chosen || options_.phase == "tune") return chosen;
+    }
+    return Confirm();
+  }
+
+  std::string Text() const {
+    std::vector<std::vector<std::string>> rows = {
+        {"setting", "chosen", "runs", "censored", "mean " + matrix_.outcome.measure}};
+    for (const TunedSetting& setting : summaries_) {
+      for (const TunedVariant& one : setting.variants) {
+        rows.push_back({setting.setting, KeysText(one.chosen), absl::StrCat(one.runs),
+                        absl::StrCat(one.censored), absl::StrFormat("%.6g", one.mean)});
+      }
+    }
+    return absl::StrCat(TextTable(rows), "All figures are simulated; code ", code_, ".\n");
+  }
+
+ private:
+  std::string TunedPath() const { return folder_ + "/tuned.toml"; }
+
+  bool Wanted(const Setting& setting) const {
+    const auto& only = options_.only;
+    return only.empty() || std::find(only.begin(), only.end(), setting.name) != only.end();
+  }
+
+  absl::StatusOr<std::vector<uint64_t>> ConfirmationSeeds() const {
+    std::vector<std::string> names;
+    for (const auto& [name, seeds] : matrix_.seeds) names.push_back(name);
+    std::string name = options_.seeds_of;
+    if (name.empty() && names.size() == 1) name = names.front();
+    if (name.empty()) name = kConfirmation;
+    if (matrix_.seeds.contains(name)) return matrix_.seeds.at(name);
+    return absl::InvalidArgumentError(absl::StrCat(matrix_.path, ": seeds.", name,
+                                                   ": missing; choose a set with --seeds-of",
+                                                   DidYouMean(name, names)));
+  }
+
+  // Runs what is missing of these, in the order of the seeds, so that a part of it is paired, too.
+  // False: some failed.
+  absl::StatusOr<bool> RunMissing(const std::vector<std::vector<Cell>>& by_variant) {
+    if (!options_.of_code.empty()) return true;
+    std::vector<Cell> cells;
+    for (size_t i = 0; !by_variant.empty() && i < by_variant.front().size(); ++i) {
+      for (const std::vector<Cell>& of_one : by_variant) cells.push_back(of_one[i]);
+    }
+    Progress progress(context_);
+    RunnerOptions runner;
+    FW_ASSIGN_OR_RETURN(runner.program, OwnPath());
+    runner.folder = folder_;
+    runner.workers = options_.workers;
+    runner.torch_tool = options_.torch_tool;
+    runner.clock = context_.clock;
+    runner.shutdown = context_.shutdown;
+    const absl::StatusOr<RunnerReport> report =
+        RunCells(cells, runner, [&progress](const RunnerProgress& now) { progress(now); });
+    progress.End();
+    FW_RETURN_IF_ERROR(report.status());
+    if (!context_.json) {
+      std::cerr << absl::StrFormat("%d runs: %d had been done, %d were run, %d failed\n",
+                                   cells.size(), report->found, report->ran, report->failed.size());
+      if (!report->failed.empty()) {
+        std::cerr << "what failed is in " << folder_ << "/failed, and is tried again next time\n";
+      }
+    }
+    return report->failed.empty();
+  }
+
+  static absl::StatusOr<std::string> OwnPath() {
+    char path[4096];
+    const ssize_t length = readlink("/proc/self/exe", path, sizeof(path));
+    if (length <= 0) return absl::InternalError("cannot find this program's own path in /proc");
+    return std::string(path, static_cast<size_t>(length));
+  }
+
+  // Of the cells that there are.
+  absl::StatusOr<TunedSetting> Summarise(const std::vector<Variant>& variants,
+                                         const std::vector<std::vector<Cell>>& cells) const {
+    std::vector<std::vector<CellResult>> results(variants.size());
+    for (size_t i = 0; i < cells.size(); ++i) {
+      for (const Cell& cell : cells[i]) {
+        absl::StatusOr<CellResult> result = ReadCell(CellsFolder(folder_), cell);
+        if (absl::IsNotFound(result.status())) continue;
+        FW_RETURN_IF_ERROR(result.status());
+        results[i].push_back(*std::move(result));
+      }
+    }
+    return Tune(matrix_, variants, results);
+  }
+
+  absl::StatusOr<bool> ChooseBySeeds() {
+    std::vector<std::vector<Cell>> all;
+    std::map<std::string, std::pair<std::vector<Variant>, std::vector<std::vector<Cell>>>> swept;
+    for (const Setting& setting : matrix_.settings) {
+      if (setting.sweeps.empty()) continue;
+      auto& [variants, cells] = swept[setting.name];
+      variants = VariantsOf(matrix_, setting);
+      for (const Variant& one : variants) {
+        FW_ASSIGN_OR_RETURN(cells.emplace_back(),
+                            MakeCells(matrix_, one, matrix_.seeds.at(kTuning), code_));
+        if (Wanted(setting)) all.push_back(cells.back());
+      }
+    }
+    FW_ASSIGN_OR_RETURN(const bool ran, RunMissing(all));
+    std::vector<TunedSetting> tuned;
+    bool complete = ran;
+    for (const Setting& setting : matrix_.settings) {
+      if (setting.sweeps.empty()) continue;
+      const auto& [variants, cells] = swept.at(setting.name);
+      FW_ASSIGN_OR_RETURN(tuned.emplace_back(), Summarise(variants, cells));
+      for (const TunedVariant& one : tuned.back().variants) {
+        complete &= one.runs == matrix_.seeds.at(kTuning).size();
+      }
+    }
+    if (complete && options_.of_code.empty()) {
+      FW_RETURN_IF_ERROR(WriteFileAtomic(TunedPath(), TunedText(matrix_, code_, tuned)));
+    }
+    summaries_ = std::move(tuned);
+    return ran;
+  }
+
+  absl::StatusOr<bool> Confirm() {
+    FW_ASSIGN_OR_RETURN(const std::vector<uint64_t> seeds, ConfirmationSeeds());
+    std::map<std::string, JobKeys> chosen;
+    if (matrix_.sweeps()) {
+      FW_ASSIGN_OR_RETURN(const std::string text, ReadFile(TunedPath(), bounds::kMaxConfigBytes));
+      FW_ASSIGN_OR_RETURN(chosen, ParseTuned(matrix_, text, TunedPath()));
+    }
+    std::vector<Variant> variants;
+    std::vector<std::vector<Cell>> cells;
+    for (const Setting& setting : matrix_.settings) {
+      if (!Wanted(setting)) continue;
+      for (const Variant& one : VariantsOf(matrix_, setting)) {
+        if (!setting.sweeps.empty() && one.chosen != chosen.at(setting.name)) continue;
+        variants.push_back(one);
+        FW_ASSIGN_OR_RETURN(cells.emplace_back(), MakeCells(matrix_, one, seeds, code_));
+      }
+    }
+    FW_ASSIGN_OR_RETURN(const bool ran, RunMissing(cells));
+    summaries_.clear();
+    for (size_t i = 0; i < variants.size(); ++i) {
+      FW_ASSIGN_OR_RETURN(summaries_.emplace_back(), Summarise({variants[i]}, {cells[i]}));
+    }
+    return ran;
+  }
+
+  const Context& context_;
+  const CompareOptions& options_;
+  Matrix matrix_;
+  std::string code_;
+  std::string folder_;
+  std::vector<TunedSetting> summaries_;
+};
+
+}  // namespace
+
+int Compare(const Context& context, const CompareOptions& options) {
+  ConfigureLogging({.level = LogLevel::kError});
+  Comparison comparison(context, options);
+  if (const absl::Status opened = comparison.Open(); !opened.ok()) return Fail(context, opened);
+  const absl::StatusOr<bool> ran = comparison.Run();
+  if (!ran.ok()) return Fail(context, ran.status());
+  std::cout << comparison.Text() << std::flush;
+  return *ran ? kOk : kJobFailed;
+}
+
+void AddCompareCommand(CLI::App* simulate, Action* action) {
+  auto options = std::make_shared<CompareOptions>();
+  CLI::App* command = simulate->add_subcommand(
+      "compare", "Runs a matrix of settings with the same seeds (docs/comparison.md)");
+  command->footer("Example: fedwatt simulate compare matrix.toml --workers 4 --out runs");
+  command->add_option("matrix", options->matrix, "Matrix file (TOML)")->required();
+  command->add_option("--out", options->out, "Folder of the runs; default: NAME-runs");
+  command->add_option("--workers", options->workers, "Runs at a time; the result is the same")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 256));
+  command
+      ->add_option("--phase", options->phase,
+                   "tune: choose among the sweeps; confirm: compare what was chosen")
+      ->check(CLI::IsMember({"tune", "confirm"}));
+  command->add_option("--only", options->only, "These settings")->delimiter(',');
+  command->add_option("--seeds-of", options->seeds_of,
+                      "This set of seeds, instead of confirmation");
+  command->add_option("--of-code", options->of_code,
+                      "Reports on the runs of this version of the code, and runs nothing");
+  command->add_option("--torch-tool", options->torch_tool, "Path of fedwatt-torch");
+  command->callback(
+      [=] { *action = [=](const Context& context) { return Compare(context, *options); }; });
+}
+
+}  // namespace fedwatt::cli
