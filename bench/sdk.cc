@@ -159,12 +159,23 @@ class SdkRun {
           "The library's size was not measured: it needs the preset sdk (./dev bench sdk).");
       return absl::OkStatus();
     }
-    const std::string stripped = dir_.File("stripped.so");
-    FW_RETURN_IF_ERROR(RunTool({"strip", "--strip-unneeded", "-o", stripped, options_.library}));
-    FW_ASSIGN_OR_RETURN(const uint64_t bytes, FileSize(stripped));
-    Add("libfedwatt_client.so, stripped, beside gRPC, Protobuf and OpenSSL",
-        static_cast<double>(bytes) / kMebibyte, "MiB", 1.5);
+    FW_ASSIGN_OR_RETURN(const double client, StrippedMib(options_.library));
+    Add("libfedwatt_client.so, stripped, beside gRPC, Protobuf and OpenSSL", client, "MiB", 1.5);
+    FW_ASSIGN_OR_RETURN(
+        const double trainer,
+        StrippedMib(absl::StrCat(DirName(options_.library), "/libfedwatt_trainer_portable.so")));
+    table_->Add({.group = kGroup,
+                 .name = "libfedwatt_trainer_portable.so, for who trains without LibTorch",
+                 .value = trainer,
+                 .unit = "MiB"});
     return absl::OkStatus();
+  }
+
+  absl::StatusOr<double> StrippedMib(const std::string& library) {
+    const std::string stripped = dir_.File("stripped.so");
+    FW_RETURN_IF_ERROR(RunTool({"strip", "--strip-unneeded", "-o", stripped, library}));
+    FW_ASSIGN_OR_RETURN(const uint64_t bytes, FileSize(stripped));
+    return static_cast<double>(bytes) / kMebibyte;
   }
 
   absl::Status MeasureStarts() {

@@ -1,7 +1,7 @@
 # What `cmake --install` and `cpack` put where (docs/sdk.md).
 #
-# Component sdk: headers, libfedwatt_client.so, find_package(fedwatt), pkg-config. Component
-# programs: the daemons, the CLI and the trainer program. cpack makes one Debian package of each.
+# Component sdk: headers, libfedwatt_client.so, libfedwatt_trainer_portable.so,
+# find_package(fedwatt), pkg-config. Component programs: the daemons, the CLI and the trainer program. cpack makes one Debian package of each.
 
 include(CMakePackageConfigHelpers)
 include(GNUInstallDirs)
@@ -21,7 +21,8 @@ set_target_properties(fedwatt_trainer_torch_headers PROPERTIES EXPORT_NAME train
 target_link_libraries(fedwatt_trainer_torch_headers INTERFACE fedwatt_client_headers)
 
 set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/fedwatt")
-install(TARGETS fedwatt_client_so fedwatt_client_headers fedwatt_trainer_torch_headers
+install(TARGETS fedwatt_client_so fedwatt_trainer_portable_so fedwatt_client_headers
+                fedwatt_trainer_torch_headers
         EXPORT fedwatt-targets COMPONENT sdk
         LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}")
 install(DIRECTORY "${CMAKE_SOURCE_DIR}/client/include/fedwatt" COMPONENT sdk
@@ -37,9 +38,11 @@ install(FILES "${CMAKE_BINARY_DIR}/package/fedwatt-config.cmake"
               "${CMAKE_BINARY_DIR}/package/fedwatt-config-version.cmake"
         COMPONENT sdk DESTINATION "${package_dir}")
 
-configure_file(cmake/fedwatt-client.pc.in "${CMAKE_BINARY_DIR}/package/fedwatt-client.pc" @ONLY)
-install(FILES "${CMAKE_BINARY_DIR}/package/fedwatt-client.pc" COMPONENT sdk
-        DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
+foreach(name fedwatt-client fedwatt-trainer-portable)
+  configure_file(cmake/${name}.pc.in "${CMAKE_BINARY_DIR}/package/${name}.pc" @ONLY)
+  install(FILES "${CMAKE_BINARY_DIR}/package/${name}.pc" COMPONENT sdk
+          DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
+endforeach()
 
 foreach(program fedwatt fedwatt-coordinator fedwatt-client fedwatt-torch)
   if(TARGET ${program})

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "client/trainers/local_work/local_work.h"
 #include "common/base/bounds.h"
 #include "common/base/rng.h"
 #include "common/base/status_macros.h"
@@ -26,7 +27,11 @@ Handles<AppTask>& LiveTasks() {
 
 AppTask::AppTask(const TrainRequest& request, std::shared_ptr<AppData> data, const Clock* clock,
                  std::function<void(const TrainProgress&)> progress)
-    : request_(request), data_(std::move(data)), activity_(clock), progress_(std::move(progress)) {}
+    : request_(request),
+      data_(std::move(data)),
+      activity_(clock),
+      checkpoint_(request.checkpoint_path, request.checkpoint_identity),
+      progress_(std::move(progress)) {}
 
 absl::StatusOr<std::shared_ptr<AppTask>> AppTask::Make(
     const TrainRequest& request, std::shared_ptr<AppData> data, const Clock* clock,
@@ -113,11 +118,20 @@ fedwatt_plan AppTask::MakePlan() const {
   out.clip_grad_norm = plan.clip_grad_norm;
   out.proximal_mu = plan.proximal_mu;
   out.seed = seed_;
-  out.time_left_ms = request_.time_left_ms;
+  out.time_left_ms = TimeLimitMs(request_);
   out.job = request_.key.job.c_str();
   out.round = request_.key.round;
   out.dataset = request_.dataset.name.c_str();
   out.model = request_.bundle->header().name.c_str();
+  out.client = request_.seed_key.c_str();
+  out.plan_seed = plan.seed;
+  out.evaluate_examples = plan.local_evaluation_examples;
+  out.memory_limit_bytes = plan.memory_limit_bytes;
+  out.step_time_limit_ms = plan.step_time_limit_ms;
+  out.save_every_ms = can_save() ? request_.checkpoint_every_ms : 0;
+  out.input.dtype = static_cast<int32_t>(expected_.dtype);
+  out.input.dims = static_cast<uint32_t>(expected_.shape.size());
+  std::copy(expected_.shape.begin(), expected_.shape.end(), out.input.shape);
   return out;
 }
 
@@ -167,8 +181,27 @@ absl::StatusOr<fedwatt_batch> AppTask::Next(uint64_t max_examples) {
 
 void AppTask::Progress(const TrainProgress& progress) {
   activity_.Alive();
+  progress_now_ = progress;
+  progress_now_.steps_saved = steps_saved_;
   MutexLock lock(&mutex_);
-  if (progress_) progress_(progress);
+  if (progress_) progress_(progress_now_);
+}
+
+absl::Status AppTask::Save(ByteSpan data, uint64_t steps) {
+  if (!can_save()) {
+    return absl::FailedPreconditionError(
+        "this task is not to be saved (plan.save_every_ms is 0); go on without");
+  }
+  FW_RETURN_IF_ERROR(checkpoint_.Save({data}, steps));
+  steps_saved_ = steps;
+  Progress(progress_now_);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ByteSpan> AppTask::Saved() {
+  const ByteSpan found = can_save() ? checkpoint_.Found() : ByteSpan();
+  if (!found.empty()) return found;
+  return absl::NotFoundError("nothing of this task was saved; begin at the start");
 }
 
 absl::Status AppTask::Metric(const std::string& name, double value) {

@@ -14,6 +14,7 @@
 #include "client/capi/app_data.h"
 #include "client/capi/handles.h"
 #include "client/sdk/trainer.h"
+#include "client/trainers/local_work/checkpoint.h"
 #include "common/base/file.h"
 #include "common/base/mutex.h"
 
@@ -48,6 +49,9 @@ class AppTask {
   void Progress(const TrainProgress& progress);
   absl::Status Metric(const std::string& name, double value);
   bool cancelled() const { return cancelled_; }
+  absl::Status Save(ByteSpan data, uint64_t steps);
+  // NOT_FOUND: nothing. Valid until Save.
+  absl::StatusOr<ByteSpan> Saved();
 
   // ---- what the waiting side does
 
@@ -66,6 +70,7 @@ class AppTask {
   const Manifest& manifest() const { return request_.bundle->header().manifest; }
   bool training() const { return request_.kind == AssignmentKind::kTrain; }
   bool keeps_buffers() const;
+  bool can_save() const { return training() && !request_.checkpoint_path.empty(); }
   absl::Status Load();
   absl::Status LayOut();
 
@@ -83,6 +88,9 @@ class AppTask {
   bool rewound_ = false;
   uint64_t examples_left_ = UINT64_MAX;
   std::map<std::string, double> metrics_;
+  CheckpointFile checkpoint_;
+  uint64_t steps_saved_ = 0;
+  TrainProgress progress_now_;
 
   std::atomic<bool> cancelled_{false};
   Mutex mutex_;

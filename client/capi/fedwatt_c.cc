@@ -163,6 +163,25 @@ int32_t fedwatt_task_cancelled(fedwatt_task* task) {
   return cancelled;
 }
 
+int32_t fedwatt_task_save(fedwatt_task* task, const void* data, size_t bytes, uint64_t steps,
+                          fedwatt_error* error) {
+  return WithTask(task, error, [&](AppTask& t) {
+    if (data == nullptr) return NullPointer("data");
+    return t.Save({static_cast<const uint8_t*>(data), bytes}, steps);
+  });
+}
+
+int32_t fedwatt_task_saved(fedwatt_task* task, const void** data, size_t* bytes,
+                           fedwatt_error* error) {
+  return WithTask(task, error, [&](AppTask& t) -> absl::Status {
+    if (data == nullptr || bytes == nullptr) return NullPointer("data or bytes");
+    FW_ASSIGN_OR_RETURN(const fedwatt::ByteSpan found, t.Saved());
+    *data = found.data();
+    *bytes = found.size();
+    return absl::OkStatus();
+  });
+}
+
 int32_t fedwatt_client_open(const fedwatt_options* options, fedwatt_client** client,
                             fedwatt_error* error) {
   return Answer(error, [&]() -> absl::Status {

@@ -38,12 +38,18 @@ struct TrainRequest {
   Plan plan;
   std::string seed_key;      // with job and round the key of all randomness of this work
   int64_t time_left_ms = 0;  // training that cannot end by then stops with DEADLINE_EXCEEDED
+  // Where training keeps how far it has come (trainers/local_work/checkpoint.h), so that a process
+  // that ended in the middle goes on there. Empty: nowhere.
+  std::string checkpoint_path;
+  Digest checkpoint_identity{};     // of what may be gone on with
+  int64_t checkpoint_every_ms = 0;  // 0: when it is cancelled only
 };
 
 struct TrainProgress {
   uint64_t steps_done = 0;
   uint64_t steps_total = 0;
-  double loss = 0;  // of the last batch
+  double loss = 0;           // of the last batch
+  uint64_t steps_saved = 0;  // of them in the newest checkpoint
 };
 
 struct TrainResult {

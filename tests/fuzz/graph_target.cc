@@ -27,15 +27,19 @@ void TrainOnce(portable::Network& network, const BundleHeader& header) {
   WorkMonitor monitor(clock, clock.MonotonicUs() + kLimitMs * 1000, kLimitMs, cancel, nobody);
   Plan plan;
   plan.batch_size = kExamples;
-  const std::vector<uint8_t> base(header.manifest.TotalBytes(), 0x3c);
+  const std::vector<uint8_t> flat(header.manifest.TotalBytes(), 0x3c);
+  std::vector<const uint8_t*> base;
+  for (size_t i = 0; i < header.manifest.tensors().size(); ++i) {
+    base.push_back(flat.data() + header.manifest.OffsetBytes(i));
+  }
   if (!network.Load(base).ok()) return;
   const auto layout = MakeUpdateLayout(header.manifest, {}, plan.buffers);
   Expect(layout.ok(), "the manifest has a layout");
   const RandomDataset data(kExamples,
                            {.x_shape = header.input_shape, .x_dtype = header.input_dtype});
-  const portable::TrainingSetting setting{network, header.manifest, data,   plan, *layout,
-                                          base,    clock,           monitor};
-  const absl::Status trained = portable::TrainNetwork(setting, RngKey());
+  const portable::TrainingSetting setting{network, data, plan, *layout, base, clock, monitor};
+  portable::TrainingState state(header.manifest, plan.optimizer, data.size(), nullptr);
+  const absl::Status trained = portable::TrainNetwork(setting, RngKey(), &state);
   Expect(trained.ok() || absl::IsInvalidArgument(trained) || absl::IsDeadlineExceeded(trained),
          "a graph that was taken trains, or says why not");
   (void)portable::EvaluateNetwork(network, header.task, data, {0, 1, 2}, monitor);

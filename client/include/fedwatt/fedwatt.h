@@ -202,6 +202,15 @@ typedef struct fedwatt_plan {
   uint64_t round;
   const char* dataset;
   const char* model; /* the bundle's name */
+  /* `seed` is made of job, round and these two; here for who wants the same order of examples as
+   * other trainers of fedwatt. */
+  const char* client;
+  uint64_t plan_seed;
+  uint64_t evaluate_examples;  /* of evaluate_before and _after; 0: all */
+  uint64_t memory_limit_bytes; /* 0: none but the device's */
+  int64_t step_time_limit_ms;
+  int64_t save_every_ms; /* how often to call fedwatt_task_save; 0: never */
+  fedwatt_tensor input;  /* what one example looks like; its data is NULL */
 } fedwatt_plan;
 
 /* One tensor of the model. */
@@ -285,6 +294,20 @@ FEDWATT_STABLE int32_t fedwatt_task_metric(fedwatt_task* task, const char* name,
 
 /* 1: stop and return FEDWATT_CANCELLED. Also 1 for what is not a task. */
 FEDWATT_STABLE int32_t fedwatt_task_cancelled(fedwatt_task* task);
+
+/* How far a training has come, so that it goes on there when this process ended in the middle: kill
+ * -9, a loss of power, or a client that was closed. What is saved belongs to this task alone, in
+ * any form you like; it replaces what was saved before, and is removed with the task. `steps` are
+ * done in it. Not synced: after a loss of power it may be gone. An error (RESOURCE_EXHAUSTED: the
+ * disk is full) leaves the old one, and is no reason to stop. FAILED_PRECONDITION: this task is not
+ * to be saved (plan.save_every_ms is 0). */
+FEDWATT_UNSTABLE int32_t fedwatt_task_save(fedwatt_task* task, const void* data, size_t bytes,
+                                           uint64_t steps, fedwatt_error* error);
+
+/* What was saved, whole and unchanged. FEDWATT_NOT_FOUND: nothing; begin at the start. Valid until
+ * fedwatt_task_save. */
+FEDWATT_UNSTABLE int32_t fedwatt_task_saved(fedwatt_task* task, const void** data, size_t* bytes,
+                                            fedwatt_error* error);
 
 /* ---- energy and conditions */
 
@@ -434,7 +457,8 @@ typedef struct fedwatt_options {
   size_t dataset_count;
   const fedwatt_data_source* data; /* required */
 
-  /* Exactly one: a trainer of yours, or the program fedwatt-torch, which trains TorchScript in a
+  /* Exactly one: a trainer of yours; that of <fedwatt/portable.h>, which is one, too, and trains
+   * models that carry a training graph; or the program fedwatt-torch, which trains TorchScript in a
    * process of its own. */
   const fedwatt_trainer* trainer;
   const char* torch_program;     /* its path */

@@ -58,8 +58,17 @@ class TrainingTask {
   void Progress(uint64_t steps_done, uint64_t steps_total, double loss);
   // A value of your own for the report, averaged over clients; at most 64, finite.
   Status Metric(const std::string& name, double value);
+  // How far this work has come, in any form you like, so that it goes on there when this process
+  // ends in the middle: fedwatt_task_save and fedwatt_task_saved of fedwatt.h. To be saved every
+  // plan.save_every_ms; an error is no reason to stop.
+  Status Save(const std::string& data, uint64_t steps_done);
+  // What was saved; Code::kNotFound: nothing, begin at the start.
+  Result<std::string> Saved() const;
   // True: stop and return Code::kCancelled. To be asked after every step.
   bool Cancelled() const { return fedwatt_task_cancelled(task_) != 0; }
+
+  // For trainers that are written in C.
+  fedwatt_task* handle() const { return task_; }
 
  private:
   fedwatt_task* const task_;
@@ -147,6 +156,21 @@ inline void TrainingTask::Progress(uint64_t steps_done, uint64_t steps_total, do
 inline Status TrainingTask::Metric(const std::string& name, double value) {
   fedwatt_error error = FEDWATT_INIT(fedwatt_error);
   return detail::ToStatus(fedwatt_task_metric(task_, name.c_str(), value, &error), error);
+}
+
+inline Status TrainingTask::Save(const std::string& data, uint64_t steps_done) {
+  fedwatt_error error = FEDWATT_INIT(fedwatt_error);
+  return detail::ToStatus(fedwatt_task_save(task_, data.data(), data.size(), steps_done, &error),
+                          error);
+}
+
+inline Result<std::string> TrainingTask::Saved() const {
+  const void* data = nullptr;
+  size_t bytes = 0;
+  fedwatt_error error = FEDWATT_INIT(fedwatt_error);
+  const int32_t code = fedwatt_task_saved(task_, &data, &bytes, &error);
+  if (code != FEDWATT_OK) return detail::ToStatus(code, error);
+  return std::string(static_cast<const char*>(data), bytes);
 }
 
 }  // namespace fedwatt

@@ -91,15 +91,21 @@ int64_t TimeLimitMs(const TrainRequest& request) {
 }
 
 WorkMonitor::WorkMonitor(const Clock& clock, int64_t deadline_us, int64_t limit_ms,
-                         const std::atomic<bool>& cancel, const ProgressFn& progress)
+                         CancelFn cancelled, ProgressFn progress)
     : clock_(clock),
       deadline_us_(deadline_us),
       limit_ms_(limit_ms),
-      cancel_(cancel),
-      progress_(progress) {}
+      cancelled_(std::move(cancelled)),
+      progress_(std::move(progress)) {}
+
+WorkMonitor::WorkMonitor(const Clock& clock, int64_t deadline_us, int64_t limit_ms,
+                         const std::atomic<bool>& cancel, ProgressFn progress)
+    : WorkMonitor(
+          clock, deadline_us, limit_ms,
+          [&cancel] { return cancel.load(std::memory_order_relaxed); }, std::move(progress)) {}
 
 absl::Status WorkMonitor::Check() const {
-  if (cancel_.load(std::memory_order_relaxed)) {
+  if (cancelled_()) {
     return absl::CancelledError(
         absl::StrCat("training was cancelled after ", state_.steps_done, " steps"));
   }
@@ -113,6 +119,16 @@ absl::Status WorkMonitor::Check() const {
 
 void WorkMonitor::Alive() const {
   if (progress_) progress_(state_);
+}
+
+void WorkMonitor::ResumeAt(uint64_t steps) {
+  state_.steps_done = state_.steps_saved = steps;
+  Alive();
+}
+
+void WorkMonitor::Saved() {
+  state_.steps_saved = state_.steps_done;
+  Alive();
 }
 
 void WorkMonitor::StepDone(double loss) {

@@ -63,11 +63,21 @@ class WorkMonitor {
  public:
   using ProgressFn = std::function<void(const TrainProgress&)>;
 
-  // `deadline_us` on clock.MonotonicUs(); `limit_ms` is for the message. All outlive the monitor.
+  using CancelFn = std::function<bool()>;
+
+  // `deadline_us` on clock.MonotonicUs(); `limit_ms` is for the message. `cancelled` is asked
+  // often.
+  WorkMonitor(const Clock& clock, int64_t deadline_us, int64_t limit_ms, CancelFn cancelled,
+              ProgressFn progress);
+  // Clock and `cancel` outlive the monitor.
   WorkMonitor(const Clock& clock, int64_t deadline_us, int64_t limit_ms,
-              const std::atomic<bool>& cancel, const ProgressFn& progress);
+              const std::atomic<bool>& cancel, ProgressFn progress);
 
   void ExpectSteps(uint64_t total) { state_.steps_total = total; }
+  // A checkpoint holds so many: they are not done again.
+  void ResumeAt(uint64_t steps);
+  // A checkpoint with all steps done so far was written.
+  void Saved();
 
   // CANCELLED or DEADLINE_EXCEEDED.
   absl::Status Check() const;
@@ -82,8 +92,8 @@ class WorkMonitor {
   const Clock& clock_;
   const int64_t deadline_us_;
   const int64_t limit_ms_;
-  const std::atomic<bool>& cancel_;
-  const ProgressFn& progress_;
+  const CancelFn cancelled_;
+  const ProgressFn progress_;
   TrainProgress state_;
 };
 

@@ -13,8 +13,7 @@ namespace {
 
 class Training {
  public:
-  explicit Training(const TrainingSetting& setting)
-      : s_(setting), optimizer_(setting.plan.optimizer, setting.manifest.tensors().size()) {}
+  Training(const TrainingSetting& setting, TrainingState& state) : s_(setting), state_(state) {}
 
   absl::StatusOr<double> Step(const uint64_t* first, size_t count) {
     const int64_t start_us = s_.clock.MonotonicUs();
@@ -54,7 +53,7 @@ class Training {
     const auto mu = static_cast<float>(s_.plan.proximal_mu);
     ForEachTrained([&](const UpdateLayout::Piece& piece, std::span<float> gradient) {
       const float* now = s_.network.Values(piece.tensor);
-      const uint8_t* base = s_.base.data() + piece.model_offset;
+      const uint8_t* base = s_.base[piece.tensor];
       for (size_t i = 0; i < gradient.size(); ++i) {
         float start = 0;
         std::memcpy(&start, base + i * sizeof(float), sizeof(float));
@@ -77,9 +76,10 @@ class Training {
   }
 
   void ApplyGradients() {
-    optimizer_.BeginStep();
+    state_.optimizer().BeginStep();
     ForEachTrained([&](const UpdateLayout::Piece& piece, std::span<float> gradient) {
-      optimizer_.Apply(piece.tensor, {s_.network.Values(piece.tensor), gradient.size()}, gradient);
+      state_.optimizer().Apply(piece.tensor, {s_.network.Values(piece.tensor), gradient.size()},
+                               gradient);
     });
   }
 
@@ -91,29 +91,53 @@ class Training {
                      s_.plan.step_time_limit_ms, "): use a smaller batch or model"));
   }
 
-  const TrainingSetting s_;
-  Optimizer optimizer_;
+  const TrainingSetting& s_;
+  TrainingState& state_;
   std::vector<uint64_t> indices_;
   Batch batch_;
 };
 
 }  // namespace
 
-absl::Status TrainNetwork(const TrainingSetting& setting, const RngKey& shuffle) {
+absl::Status TrainNetwork(const TrainingSetting& setting, const RngKey& shuffle,
+                          TrainingState* state) {
+  Network& network = setting.network;
+  WorkMonitor& monitor = setting.monitor;
   const uint64_t size = setting.dataset.size();
   const uint64_t total = PlannedSteps(setting.plan, size);
-  setting.monitor.ExpectSteps(total);
+  monitor.ExpectSteps(total);
   std::vector<size_t> trained;
   for (const UpdateLayout::Piece& piece : setting.layout.trainable) trained.push_back(piece.tensor);
   const uint64_t batch = std::min<uint64_t>(size, setting.plan.batch_size);
-  FW_RETURN_IF_ERROR(setting.network.Reserve(batch, true, trained));
-  Training training(setting);
+  FW_RETURN_IF_ERROR(network.Reserve(batch, true, trained));
+  Training training(setting, *state);
   EpochOrder order(size, setting.plan.batch_size, shuffle);
-  for (uint64_t step = 0; step < total; ++step) {
-    FW_RETURN_IF_ERROR(setting.monitor.Check());
-    const auto [first, count] = order.NextBatch();
-    FW_ASSIGN_OR_RETURN(const double loss, training.Step(first, count));
-    setting.monitor.StepDone(loss);
+  for (uint64_t step = 0; step < std::min(state->steps(), total); ++step) order.NextBatch();
+  if (state->steps() > 0) monitor.ResumeAt(state->steps());
+  CheckpointPace pace(setting.clock, state->can_save() ? setting.checkpoint_every_ms : 0);
+  while (state->steps() < total) {
+    state->BeginStep(network);
+    absl::Status status = monitor.Check();
+    if (status.ok()) {
+      const auto [first, count] = order.NextBatch();
+      const absl::StatusOr<double> loss = training.Step(first, count);
+      status = loss.status();
+      if (status.ok()) {
+        state->StepDone();
+        monitor.StepDone(*loss);
+      }
+    }
+    if (!status.ok()) {
+      if (absl::IsCancelled(status) && state->steps() > state->saved_steps()) {
+        state->UndoStep(network);
+        if (state->Save(network)) monitor.Saved();
+      }
+      return status;
+    }
+    if (pace.Due() && state->steps() < total) {
+      if (state->Save(network)) monitor.Saved();
+      pace.Tried();
+    }
   }
   return absl::OkStatus();
 }

@@ -9,7 +9,7 @@
 #include "client/datasets/dataset.h"
 #include "client/trainers/local_work/local_work.h"
 #include "client/trainers/portable/network.h"
-#include "client/trainers/portable/optimizer.h"
+#include "client/trainers/portable/training_state.h"
 #include "common/model/manifest.h"
 
 // Training and evaluation of a network on a dataset, by a plan.
@@ -18,18 +18,20 @@ namespace fedwatt::portable {
 // Borrowed for one run.
 struct TrainingSetting {
   Network& network;
-  const Manifest& manifest;
   const Dataset& dataset;
   const Plan& plan;
-  const UpdateLayout& layout;  // what is trained
-  ByteSpan base;               // flat tensors at the start
-  const Clock& clock;          // for plan.step_time_limit_ms
+  const UpdateLayout& layout;               // what is trained
+  const std::vector<const uint8_t*>& base;  // by tensor: its values at the start
+  const Clock& clock;                       // for plan.step_time_limit_ms
   WorkMonitor& monitor;
+  int64_t checkpoint_every_ms = 0;  // 0: when it is cancelled only
 };
 
-// Runs the plan's local epochs or steps; `shuffle` names the order of examples. Memory must have
-// been checked.
-absl::Status TrainNetwork(const TrainingSetting& setting, const RngKey& shuffle);
+// Runs what is left of the plan's local epochs or steps after `state`; `shuffle` names the order of
+// examples. Memory must have been checked. On cancellation the state is saved first, as it was
+// after the last whole step.
+absl::Status TrainNetwork(const TrainingSetting& setting, const RngKey& shuffle,
+                          TrainingState* state);
 
 // Forward only, in large batches, over the given examples.
 absl::StatusOr<LossSums> EvaluateNetwork(Network& network, ModelTask task, const Dataset& dataset,

@@ -68,7 +68,7 @@ uint64_t Network::BytesFor(uint64_t n, bool training) const {
   return header_.manifest.TotalBytes() * copies + FloatsFor(n, training) * sizeof(float);
 }
 
-absl::Status Network::Load(ByteSpan flat) {
+absl::Status Network::Load(const std::vector<const uint8_t*>& tensors) {
   try {
     tensors_.resize(header_.manifest.tensors().size());
     for (size_t i = 0; i < tensors_.size(); ++i) {
@@ -78,7 +78,7 @@ absl::Status Network::Load(ByteSpan flat) {
       } else {
         tensors_[i].bytes.resize(spec.Bytes());
       }
-      LoadTensor(i, flat.data() + header_.manifest.OffsetBytes(i));
+      LoadTensor(i, tensors[i]);
     }
   } catch (const std::bad_alloc&) {
     return NoMemory(header_.manifest.TotalBytes());

@@ -26,9 +26,9 @@ class Network {
   // Bytes that tensors, values, gradients and work space of batches of up to `n` examples take.
   uint64_t BytesFor(uint64_t n, bool training) const;
 
-  // Copies flat data in manifest order: all tensors, or one. Load fails with RESOURCE_EXHAUSTED
-  // where memory does.
-  absl::Status Load(ByteSpan flat);
+  // Copies the tensors' data, all by tensor of the manifest, or one. Load fails with
+  // RESOURCE_EXHAUSTED where memory does.
+  absl::Status Load(const std::vector<const uint8_t*>& tensors);
   void LoadTensor(size_t tensor, const uint8_t* data);
   // Of one tensor, as flat data hold it.
   ByteSpan TensorBytes(size_t tensor) const;

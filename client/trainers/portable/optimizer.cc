@@ -1,6 +1,8 @@
 #include "client/trainers/portable/optimizer.h"
 
+#include <algorithm>
 #include <cmath>
+#include <cstring>
 
 namespace fedwatt::portable {
 
@@ -58,6 +60,37 @@ void Optimizer::ApplyAdam(State& state, std::span<float> values,
     square = square * beta2 + rest2 * slope * slope;
     values[i] = values[i] * shrink - size * mean / (std::sqrt(square) / root + eps);
   }
+}
+
+void Optimizer::Describe(CheckpointPieces* content) const {
+  content->U64(step_);
+  for (const State& state : states_) {
+    for (const std::vector<float>* floats : {&state.first, &state.second}) {
+      content->U64(floats->size());
+      content->Bytes(
+          {reinterpret_cast<const uint8_t*>(floats->data()), floats->size() * sizeof(float)});
+    }
+  }
+}
+
+bool Optimizer::Restore(const Manifest& manifest, CheckpointReader* reader) {
+  step_ = reader->U64();
+  for (size_t i = 0; i < states_.size(); ++i) {
+    for (std::vector<float>* floats : {&states_[i].first, &states_[i].second}) {
+      const uint64_t size = reader->U64();
+      if (size != 0 && size != manifest.tensors()[i].Elements()) return false;
+      const ByteSpan bytes = reader->Bytes(size * sizeof(float));
+      if (!reader->ok()) return false;
+      floats->resize(size);
+      if (size > 0) std::memcpy(floats->data(), bytes.data(), bytes.size());
+    }
+  }
+  return true;
+}
+
+void Optimizer::Clear() {
+  step_ = 0;
+  std::fill(states_.begin(), states_.end(), State{});
 }
 
 }  // namespace fedwatt::portable

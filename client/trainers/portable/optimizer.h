@@ -4,6 +4,7 @@
 #include <span>
 #include <vector>
 
+#include "client/trainers/local_work/checkpoint.h"
 #include "common/model/plan.h"
 
 // SGD with momentum (Nesterov's too), Adam (Kingma and Ba 2015) and AdamW (Loshchilov and Hutter
@@ -17,6 +18,12 @@ class Optimizer {
 
   // Floats of state for each trained number.
   static uint64_t StateFloats(const OptimizerSpec& spec);
+
+  // Its state for a checkpoint, and back. Restore is false, and Clear due, if what is read does not
+  // fit the tensors.
+  void Describe(CheckpointPieces* content) const;
+  bool Restore(const Manifest& manifest, CheckpointReader* reader);
+  void Clear();
 
   // Call once before the tensors of a step.
   void BeginStep() { ++step_; }

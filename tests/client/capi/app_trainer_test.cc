@@ -397,5 +397,62 @@ TEST_F(AppTrainerTest, AModelOfTheWrongSizeReachesNobody) {
   EXPECT_THAT(std::string(result.status().message()), HasSubstr("the model has 12 bytes"));
 }
 
+// Of a program that was compiled before the plan had its later fields.
+TEST_F(AppTrainerTest, GivesAnOlderAppThePlanThatItKnows) {
+  const auto result = Run([](fedwatt_task* task, fedwatt_result* out, fedwatt_error* error) {
+    struct {
+      fedwatt_plan plan;
+    } app;
+    std::memset(&app, 0x7f, sizeof(app));
+    app.plan.abi_version = 1;
+    app.plan.struct_size = offsetof(fedwatt_plan, client);
+    EXPECT_EQ(fedwatt_task_plan(task, &app.plan, error), FEDWATT_OK) << error->message;
+    EXPECT_STREQ(app.plan.model, "linear");
+    EXPECT_EQ(app.plan.plan_seed, 0x7f7f7f7f7f7f7f7fU) << "what it does not know stays its own";
+    out->examples = 1;
+    return FEDWATT_OK;
+  });
+  EXPECT_TRUE(result.ok()) << result.status();
+}
+
+TEST_F(AppTrainerTest, GoesOnWithWhatItSaved) {
+  request_.checkpoint_path = dir_.File("checkpoint");
+  request_.checkpoint_every_ms = 1000;
+  const auto killed = Run([](fedwatt_task* task, fedwatt_result*, fedwatt_error* error) {
+    fedwatt_plan plan = FEDWATT_INIT(fedwatt_plan);
+    EXPECT_EQ(fedwatt_task_plan(task, &plan, error), FEDWATT_OK);
+    EXPECT_EQ(plan.save_every_ms, 1000);
+    const void* data = nullptr;
+    size_t bytes = 0;
+    EXPECT_EQ(fedwatt_task_saved(task, &data, &bytes, error), FEDWATT_NOT_FOUND);
+    EXPECT_EQ(fedwatt_task_save(task, "step 1", 6, 1, error), FEDWATT_OK);
+    EXPECT_EQ(fedwatt_task_save(task, "step two", 8, 2, error), FEDWATT_OK);
+    EXPECT_EQ(fedwatt_task_save(task, nullptr, 8, 2, error), FEDWATT_INVALID_ARGUMENT);
+    return static_cast<int32_t>(FEDWATT_CANCELLED);
+  });
+  EXPECT_EQ(killed.status().code(), absl::StatusCode::kCancelled);
+  const auto resumed = Run([](fedwatt_task* task, fedwatt_result* out, fedwatt_error* error) {
+    const void* data = nullptr;
+    size_t bytes = 0;
+    EXPECT_EQ(fedwatt_task_saved(task, &data, &bytes, error), FEDWATT_OK);
+    EXPECT_EQ(std::string(static_cast<const char*>(data), bytes), "step two");
+    out->examples = 1;
+    return FEDWATT_OK;
+  });
+  EXPECT_TRUE(resumed.ok()) << resumed.status();
+}
+
+TEST_F(AppTrainerTest, SavesNothingWhereNothingIsKept) {
+  const auto result = Run([](fedwatt_task* task, fedwatt_result* out, fedwatt_error* error) {
+    fedwatt_plan plan = FEDWATT_INIT(fedwatt_plan);
+    EXPECT_EQ(fedwatt_task_plan(task, &plan, error), FEDWATT_OK);
+    EXPECT_EQ(plan.save_every_ms, 0);
+    EXPECT_EQ(fedwatt_task_save(task, "step 1", 6, 1, error), FEDWATT_FAILED_PRECONDITION);
+    out->examples = 1;
+    return FEDWATT_OK;
+  });
+  EXPECT_TRUE(result.ok()) << result.status();
+}
+
 }  // namespace
 }  // namespace fedwatt

@@ -1,15 +1,24 @@
 #include "tests/client/capi/installed_sdk.h"
 
+#include <cstdlib>
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/file.h"
 #include "common/bundle/bundle.h"
+#include "common/graph/training_graph.h"
 
 namespace fedwatt::e2e {
 namespace {
 
 constexpr int64_t kBuildLimitMs = 240'000;
+
+std::string Environment(const char* name, const std::string& otherwise) {
+  const char* const value = std::getenv(name);
+  return value == nullptr ? otherwise : value;
+}
+
+std::string Sanitizers() { return Environment("FEDWATT_SDK_SANITIZE", FEDWATT_SANITIZE); }
 
 std::string Source(const std::string& path) { return absl::StrCat(FEDWATT_SOURCE_DIR, "/", path); }
 
@@ -19,15 +28,21 @@ void WriteLinearBundle(const Deployment& fleet) {
   BundleHeader header;
   header.name = "linear";
   header.task = ModelTask::kRegression;
-  header.artifacts = {Artifact{.format = "linear", .version = "1"}};
+  header.artifacts = {Artifact{.format = "linear", .version = "1"},
+                      Artifact{.format = kGraphFormat, .version = "1"}};
   header.input_shape = {4};
   header.manifest =
       *Manifest::Create({{.name = "weight", .shape = {1, 4}}, {.name = "bias", .shape = {1}}});
   const std::string artifact = "y = weight x + bias";
+  TrainingGraph graph;
+  graph.layers = {{LayerKind::kLinear, "linear", {0}, {0, 1}, {}, {}}};
+  graph.output = graph.loss_input = 1;
+  graph.loss.kind = LossKind::kMse;
+  const std::string layers = SerializeTrainingGraph(graph);
   const std::vector<uint8_t> tensors(header.manifest.TotalBytes());
   const SigningKey key = SigningKey::Load(fleet.certs() + "/owner.key").value();
-  const absl::Status written =
-      BundleWriter::Write(fleet.File("linear.fwb"), header, {AsBytes(artifact)}, tensors, &key);
+  const absl::Status written = BundleWriter::Write(
+      fleet.File("linear.fwb"), header, {AsBytes(artifact), AsBytes(layers)}, tensors, &key);
   ASSERT_TRUE(written.ok()) << written;
 }
 
@@ -54,7 +69,7 @@ std::vector<float> ExportLinear(Deployment& fleet, const std::string& job) {
 
 InstalledSdk::InstalledSdk(const Deployment& fleet, bool programs)
     : scratch_(fleet.scratch()), prefix_(fleet.File("installed")) {
-  const std::string build = DirName(BinDir());
+  const std::string build = Environment("FEDWATT_SDK_BUILD", DirName(BinDir()));
   for (const char* component : {"sdk", "programs"}) {
     if (component == std::string("programs") && !programs) break;
     installed_ = RunToEnd(
@@ -87,10 +102,10 @@ std::string InstalledSdk::Build(const std::string& example, const std::string& p
   return absl::StrCat(build, "/", program);
 }
 
-bool InstalledSdk::sanitized() { return !std::string(FEDWATT_SANITIZE).empty(); }
+bool InstalledSdk::sanitized() { return !Sanitizers().empty(); }
 
 std::string InstalledSdk::compiler_flags() {
-  return sanitized() ? absl::StrCat("-fsanitize=", FEDWATT_SANITIZE) : "";
+  return sanitized() ? absl::StrCat("-fno-sanitize-recover=all -fsanitize=", Sanitizers()) : "";
 }
 
 }  // namespace fedwatt::e2e

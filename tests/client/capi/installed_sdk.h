@@ -19,7 +19,8 @@ struct LinearJob {
   std::vector<std::string> set;  // `--set` arguments, on top
 };
 
-// Writes linear.fwb, a model that only the examples' trainers know. Both parameters are zero.
+// Writes linear.fwb, a model for the examples' own trainers, and as a training graph. Both
+// parameters are zero.
 void WriteLinearBundle(const Deployment& fleet);
 // Submits it; the job's id.
 std::string SubmitLinear(Deployment& fleet, const LinearJob& job = {});
@@ -28,7 +29,9 @@ std::vector<float> ExportLinear(Deployment& fleet, const std::string& job);
 
 class InstalledSdk {
  public:
-  // Installs the component sdk below `fleet`'s folder. `programs`: those, too.
+  // Installs the component sdk below `fleet`'s folder. `programs`: those, too. From this build, or
+  // the one that the environment names (./dev sanitize): FEDWATT_SDK_BUILD is its folder,
+  // FEDWATT_SDK_SANITIZE its sanitizers.
   explicit InstalledSdk(const Deployment& fleet, bool programs = false);
 
   testing::AssertionResult ok() const;
@@ -37,7 +40,7 @@ class InstalledSdk {
   // Builds the example in that folder of examples/ and gives its program's path, "" on failure.
   std::string Build(const std::string& example, const std::string& program);
 
-  // Whether this build has sanitizers, which an example then needs, too; and its flags.
+  // Whether it has sanitizers, which an example then needs, too; and the compiler's flags for them.
   static bool sanitized();
   static std::string compiler_flags();
 

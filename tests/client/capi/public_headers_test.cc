@@ -37,10 +37,20 @@ std::vector<std::string> Headers() {
 
 std::string Text(const std::string& path) { return ReadFile(path, 1 << 20).value(); }
 
-// The reviewed list: "stable fedwatt_x" a line.
-Marks Golden() {
+// A header, the library that has its functions, and their reviewed list: "stable fedwatt_x" a line.
+struct Library {
+  std::string header;
+  std::string file;
+  std::string list;
+};
+const Library kLibraries[] = {
+    {"fedwatt.h", "libfedwatt_client.so", "symbols.txt"},
+    {"portable.h", "libfedwatt_trainer_portable.so", "portable_symbols.txt"},
+};
+
+Marks Golden(const std::string& list) {
   Marks marks;
-  std::istringstream text(Text(FEDWATT_SOURCE_DIR "/tests/client/capi/symbols.txt"));
+  std::istringstream text(Text(FEDWATT_SOURCE_DIR "/tests/client/capi/" + list));
   for (std::string mark, name; text >> mark >> name;) marks[name] = mark;
   return marks;
 }
@@ -81,43 +91,50 @@ TEST(PublicHeaders, AreEachCompleteInThemselves) {
 }
 
 TEST(PublicHeaders, OfTheCInterfaceAreC99) {
-  const Output c = Compile({"cc", "-std=c99"}, "fedwatt.h", "x.c");
-  EXPECT_EQ(c.code, 0) << c.ToString();
+  for (const Library& library : kLibraries) {
+    const Output c = Compile({"cc", "-std=c99"}, library.header, "x.c");
+    EXPECT_EQ(c.code, 0) << library.header << "\n" << c.ToString();
+  }
 }
 
 TEST(PublicHeaders, MarkEveryFunction) {
-  const std::string text = Text(Folder() + "/fedwatt.h");
-  const std::regex marked(R"(FEDWATT_(STABLE|UNSTABLE|DEPRECATED)\s[^;(]*?(fedwatt_\w+)\()");
-  Marks marks;
-  for (std::sregex_iterator it(text.begin(), text.end(), marked), end; it != end; ++it) {
-    std::string mark = (*it)[1];
-    for (char& letter : mark) letter = static_cast<char>(std::tolower(letter));
-    marks[(*it)[2]] = mark;
+  for (const Library& library : kLibraries) {
+    const std::string text = Text(Folder() + "/" + library.header);
+    const std::regex marked(R"(FEDWATT_(STABLE|UNSTABLE|DEPRECATED)\s[^;(]*?(fedwatt_\w+)\()");
+    Marks marks;
+    for (std::sregex_iterator it(text.begin(), text.end(), marked), end; it != end; ++it) {
+      std::string mark = (*it)[1];
+      for (char& letter : mark) letter = static_cast<char>(std::tolower(letter));
+      marks[(*it)[2]] = mark;
+    }
+    EXPECT_THAT(marks, ContainerEq(Golden(library.list)))
+        << "a new function, or another mark, is a decision: change tests/client/capi/"
+        << library.list;
   }
-  EXPECT_THAT(marks, ContainerEq(Golden()))
-      << "a new function, or another mark, is a decision: change tests/client/capi/symbols.txt";
 }
 
 TEST(PublicHeaders, NameAllThatTheLibraryShows) {
   const TempDir dir;
-  const Output nm = RunToEnd(
-      {.argv = {"nm", "-D", "--defined-only", DirName(BinDir()) + "/lib/libfedwatt_client.so"}},
-      dir.path());
-  ASSERT_EQ(nm.code, 0) << nm.ToString();
-  std::map<std::string, std::string> shown;
-  std::istringstream lines(nm.out);
-  for (std::string line; std::getline(lines, line);) {
-    std::istringstream fields(line);
-    std::string address;
-    std::string type;
-    std::string name;
-    fields >> address >> type >> name;
-    if (type == "A") continue;  // the version's own name
-    shown[name.substr(0, name.find('@'))] = type;
+  for (const Library& library : kLibraries) {
+    const Output nm = RunToEnd({.argv = {"nm", "-D", "--defined-only",
+                                         absl::StrCat(DirName(BinDir()), "/lib/", library.file)}},
+                               dir.path());
+    ASSERT_EQ(nm.code, 0) << nm.ToString();
+    std::map<std::string, std::string> shown;
+    std::istringstream lines(nm.out);
+    for (std::string line; std::getline(lines, line);) {
+      std::istringstream fields(line);
+      std::string address;
+      std::string type;
+      std::string name;
+      fields >> address >> type >> name;
+      if (type == "A") continue;  // the version's own name
+      shown[name.substr(0, name.find('@'))] = type;
+    }
+    const Marks golden = Golden(library.list);
+    for (const auto& [name, mark] : golden) EXPECT_EQ(shown[name], "T") << name;
+    EXPECT_EQ(shown.size(), golden.size()) << nm.out;
   }
-  const Marks golden = Golden();
-  for (const auto& [name, mark] : golden) EXPECT_EQ(shown[name], "T") << name;
-  EXPECT_EQ(shown.size(), golden.size()) << nm.out;
 }
 
 }  // namespace

@@ -57,6 +57,24 @@ TEST(SdkRound, OfAnAppInCpp) {
   RunJob(fleet, {program});
 }
 
+TEST(SdkRound, OfAnAppInCThatKnowsNothingOfTheModel) {
+  Deployment fleet(2);
+  InstalledSdk sdk(fleet);
+  ASSERT_TRUE(sdk.ok());
+  const std::string program = sdk.Build("sdk_portable", "any_model_c");
+  ASSERT_NE(program, "");
+  RunJob(fleet, {program});
+}
+
+TEST(SdkRound, OfAnAppInCppThatKnowsNothingOfTheModel) {
+  Deployment fleet(2);
+  InstalledSdk sdk(fleet);
+  ASSERT_TRUE(sdk.ok());
+  const std::string program = sdk.Build("sdk_portable", "any_model_cpp");
+  ASSERT_NE(program, "");
+  RunJob(fleet, {program});
+}
+
 TEST(SdkRound, OfATrainerWrittenInPython) {
   if (InstalledSdk::sanitized()) GTEST_SKIP() << "Python itself is not built with sanitizers";
   Deployment fleet(2);
