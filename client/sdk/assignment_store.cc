@@ -1,10 +1,6 @@
 #include "client/sdk/assignment_store.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <filesystem>
 #include <set>
 #include <string_view>
 #include <tuple>
@@ -123,8 +119,7 @@ absl::Status RemoveFolder(const std::string& folder) {
   for (const std::string& name : names) {
     FW_RETURN_IF_ERROR(RemoveIfExists(absl::StrCat(folder, "/", name)));
   }
-  if (rmdir(folder.c_str()) != 0) return FileError(errno, "remove the folder", folder);
-  return absl::OkStatus();
+  return RemoveDir(folder);
 }
 
 std::string Unusable(const std::string& journal, const absl::Status& why) {
@@ -133,8 +128,8 @@ std::string Unusable(const std::string& journal, const absl::Status& why) {
 }
 
 bool IsFolder(const std::string& path) {
-  std::error_code error;
-  return std::filesystem::is_directory(path, error);
+  const absl::StatusOr<FileInfo> info = InspectFile(path);
+  return info.ok() && info->is_dir;
 }
 
 }  // namespace

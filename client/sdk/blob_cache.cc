@@ -1,8 +1,5 @@
 #include "client/sdk/blob_cache.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <utility>
 #include <vector>
@@ -25,14 +22,13 @@ struct CachedFile {
 absl::Status Scan(const std::string& dir, std::vector<CachedFile>* files) {
   FW_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDir(dir));
   for (const std::string& name : names) {
-    struct stat info {};
-    if (stat(absl::StrCat(dir, "/", name).c_str(), &info) != 0) continue;
-    if (!S_ISREG(info.st_mode)) continue;
     CachedFile file;
     file.name = absl::StrCat(dir, "/", name);
-    file.used_ms = int64_t{info.st_mtim.tv_sec} * 1000 + info.st_mtim.tv_nsec / 1'000'000;
-    file.bytes = static_cast<uint64_t>(info.st_size);
-    files->push_back(file);
+    const absl::StatusOr<FileInfo> info = InspectFile(file.name);
+    if (!info.ok() || !info->is_file) continue;
+    file.used_ms = info->modified_ns / 1'000'000;
+    file.bytes = info->bytes;
+    files->push_back(std::move(file));
   }
   return absl::OkStatus();
 }
@@ -78,13 +74,8 @@ absl::Status BlobCache::Complete(const Digest& sha256) {
 }
 
 void BlobCache::Touch(const Digest& sha256) const {
-  const int64_t now_ms = clock_->NowMs();
-  timespec time{};
-  time.tv_sec = now_ms / 1000;
-  time.tv_nsec = now_ms % 1000 * 1'000'000;
-  const timespec times[2] = {time, time};
   // A use that cannot be dated only makes eviction less clever.
-  (void)utimensat(AT_FDCWD, Path(sha256).c_str(), times, 0);
+  SetModified(Path(sha256), clock_->NowMs() * 1'000'000).IgnoreError();
 }
 
 absl::Status BlobCache::Remove(const Digest& sha256) {

@@ -1,7 +1,5 @@
 #include "client/sdk/error_feedback.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -91,9 +89,8 @@ absl::Status RemoveOldest(const std::string& state_dir) {
   for (const std::string& name : names) {
     if (!absl::StartsWith(name, kPrefix)) continue;
     const std::string path = absl::StrCat(state_dir, "/", name);
-    struct stat info {};
-    if (stat(path.c_str(), &info) != 0) continue;
-    files.emplace_back(int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec, path);
+    const absl::StatusOr<FileInfo> info = InspectFile(path);
+    if (info.ok()) files.emplace_back(info->modified_ns, path);
   }
   std::sort(files.begin(), files.end());
   for (size_t i = 0; i + kMaxResiduals < files.size(); ++i) {

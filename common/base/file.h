@@ -4,6 +4,9 @@
 // next step where there is one. A full disk is RESOURCE_EXHAUSTED, a missing file NOT_FOUND, a
 // refused one PERMISSION_DENIED, an existing one ALREADY_EXISTS, everything else INTERNAL.
 //
+// Paths below a MemoryFolder (memory_folder.h) lie in this process's memory; others are the
+// system's.
+//
 // Free functions are thread-safe; objects belong to one thread at a time.
 
 #include <sys/types.h>
@@ -11,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -21,6 +25,8 @@
 #include "common/base/bytes.h"
 
 namespace fedwatt {
+
+class MemoryFile;
 
 // The status for a failed system call on `path`: "cannot <verb> <path>: <errno text>".
 absl::Status FileError(int error_number, const std::string& verb, const std::string& path);
@@ -50,7 +56,28 @@ absl::Status EnsureDir(const std::string& path, mode_t mode = 0755);
 // The names in `dir`, sorted, without "." and "..".
 absl::StatusOr<std::vector<std::string>> ListDir(const std::string& dir);
 
+// What is known of a path without reading it.
+struct FileInfo {
+  bool is_dir = false;
+  bool is_file = false;
+  uint64_t bytes = 0;
+  uint64_t device = 0;
+  uint64_t inode = 0;
+  int64_t modified_ns = 0;
+  int64_t changed_ns = 0;
+};
+absl::StatusOr<FileInfo> InspectFile(const std::string& path);
+
 absl::StatusOr<uint64_t> FileSize(const std::string& path);
+
+// Dates the last change (and use) of the content.
+absl::Status SetModified(const std::string& path, int64_t modified_ns);
+
+// An empty folder.
+absl::Status RemoveDir(const std::string& path);
+
+// rm -rf, as far as it goes.
+void RemoveTree(const std::string& path);
 
 // Bytes that this user may still write to the file system of `path`.
 absl::StatusOr<uint64_t> FreeDiskBytes(const std::string& path);
@@ -58,7 +85,8 @@ absl::StatusOr<uint64_t> FreeDiskBytes(const std::string& path);
 // The folder part: "a/b" gives "a", "b" gives ".", "/b" gives "/".
 std::string DirName(const std::string& path);
 
-// A read-only mapping of a whole file. The file must not shrink while it is mapped. Movable.
+// A read-only mapping of a whole file. The file must not shrink while it is mapped; what is written
+// meanwhile may show or not. Movable.
 class MappedFile {
  public:
   static absl::StatusOr<MappedFile> Open(const std::string& path);
@@ -74,6 +102,7 @@ class MappedFile {
  private:
   const uint8_t* data_ = nullptr;
   size_t size_ = 0;
+  std::shared_ptr<const std::string> memory_;
 };
 
 // Reads a whole file once, front to back, through a buffer that stays in the cache: for large files
@@ -95,12 +124,14 @@ class FileReader {
 
  private:
   FileReader(std::string path, int fd, uint64_t size);
+  FileReader(std::string path, std::shared_ptr<const std::string> memory);
 
   std::string path_;
   int fd_ = -1;
   uint64_t size_ = 0;  // when it was opened
   uint64_t position_ = 0;
   std::vector<uint8_t> buffer_;
+  std::shared_ptr<const std::string> memory_;
 };
 
 // A file being written. Create or Open, then Append and WriteAt in any order, Sync before anyone
@@ -143,10 +174,12 @@ class FileWriter {
 
  private:
   FileWriter(std::string path, int fd, uint64_t size);
+  FileWriter(std::string path, std::shared_ptr<MemoryFile> memory, uint64_t size);
 
   std::string path_;
   int fd_ = -1;
   uint64_t size_ = 0;
+  std::shared_ptr<MemoryFile> memory_;
 };
 
 // Exclusive ownership of a folder or resource, by a lock on a file that holds the owner's process
