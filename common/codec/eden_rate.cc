@@ -39,7 +39,9 @@ UniformRate RateOfUniformStep(double step) {
   return {entropy, square / (product * product) - 1};
 }
 
-double UniformStepFor(double bits) {
+namespace {
+
+double SearchStepFor(double bits) {
   // For small steps the entropy is log2(sqrt(2 pi e) / step); for large ones less is lost.
   const double fine = std::sqrt(2 * std::numbers::pi * std::numbers::e) * std::exp2(-bits);
   double low = 0.9 * fine;
@@ -49,6 +51,20 @@ double UniformStepFor(double bits) {
     (RateOfUniformStep(middle).entropy_bits > bits ? low : high) = middle;
   }
   return RoundToStepBits((low + high) / 2);
+}
+
+}  // namespace
+
+// A codec is made for every update, and nearly always for the same bits: the search costs as much
+// as the encoding of some thousand coordinates.
+double UniformStepFor(double bits) {
+  struct Found {
+    double bits = 0;
+    double step = 0;
+  };
+  static thread_local Found last;
+  if (last.bits != bits) last = {bits, SearchStepFor(bits)};
+  return last.step;
 }
 
 }  // namespace fedwatt
