@@ -1,12 +1,11 @@
 #include "simulation/population.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <string>
-#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/file.h"
 #include "common/base/rng.h"
 #include "common/base/status_util.h"
 
@@ -144,10 +143,7 @@ void Population::Retire(uint64_t device, int64_t wake_ms) {
   awake_.erase(found);
   DeviceRecord& record = records_[device];
   record.has_folder = holds || options_.keeps_storage;
-  if (!record.has_folder) {
-    std::error_code ignored;
-    std::filesystem::remove_all(DeviceDir(context_, device), ignored);
-  }
+  if (!record.has_folder) RemoveTree(DeviceDir(context_, device));
   Note(TraceKind::kSleep, device, wake_ms == INT64_MAX ? -1 : wake_ms - context_.clock->NowMs());
   if (wake_ms != INT64_MAX) Schedule(device, wake_ms);
 }

@@ -1,14 +1,14 @@
 #include "simulation/simulation.h"
 
 #include <algorithm>
-#include <filesystem>
-#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "client/sdk/assignment_check.h"
 #include "client/sdk/version.h"
+#include "common/base/file.h"
+#include "common/base/memory_folder.h"
 #include "common/base/status_macros.h"
 #include "common/base/status_util.h"
 #include "common/bundle/bundle.h"
@@ -40,8 +40,7 @@ class SimulationImpl final : public Simulation {
   ~SimulationImpl() override {
     population_.reset();
     host_.reset();
-    std::error_code ignored;
-    std::filesystem::remove_all(options_.scratch_dir, ignored);
+    RemoveTree(options_.scratch_dir);
   }
 
   absl::Status Open();
@@ -63,6 +62,7 @@ class SimulationImpl final : public Simulation {
   bool ReachedTarget();
 
   SimulationOptions options_;
+  const MemoryFolder memory_;
   const std::unique_ptr<TrainingBench> bench_;
   const int64_t start_ms_;
   FakeClock clock_;
@@ -220,7 +220,8 @@ FleetContext SimulationImpl::MakeContext() {
   context.fleet = &options_.fleet;
   context.seed = options_.seed;
   context.start_ms = start_ms_;
-  context.dir = absl::StrCat(options_.scratch_dir, "/devices");
+  const bool in_memory = options_.state_in_memory && !bench_->needs_disk();
+  context.dir = absl::StrCat(in_memory ? memory_.path() : options_.scratch_dir, "/devices");
   context.clock = &clock_;
   context.executor = &executor_;
   context.host = host_.get();

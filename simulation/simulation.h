@@ -43,7 +43,9 @@ struct SimulationOptions {
   FaultPlan faults;
   bool check = true;  // by checker.h, without the replay of models
   bool replay = false;
-  std::string scratch_dir;  // for state folders, blobs, spool; emptied at the end
+  std::string scratch_dir;  // for blobs, spool and state folders; emptied at the end
+  // State folders of devices lie in this process's memory where the bench can do with that.
+  bool state_in_memory = true;
   std::string trace_path;
   std::function<void(const TraceRecord&)> on_trace;
   uint64_t most_awake = 1000;

@@ -13,6 +13,7 @@ class DirectBench final : public TrainingBench {
   std::vector<std::string> artifact_formats() const override {
     return trainer_->artifact_formats();
   }
+  bool needs_disk() const override { return false; }
   void Begin(const TrainRequest&) override {}
   absl::StatusOr<TrainResult> Take(const TrainRequest& request,
                                    const std::atomic<bool>& cancel) override {

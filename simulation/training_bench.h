@@ -18,6 +18,8 @@ class TrainingBench {
   virtual ~TrainingBench() = default;
   virtual std::string name() const = 0;
   virtual std::vector<std::string> artifact_formats() const = 0;
+  // Whether it trains in other processes, which see files of the disk only.
+  virtual bool needs_disk() const = 0;
 
   // May begin with it.
   virtual void Begin(const TrainRequest& request) = 0;

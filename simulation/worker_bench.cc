@@ -41,6 +41,7 @@ class WorkerBench final : public TrainingBench {
 
   std::string name() const override { return name_; }
   std::vector<std::string> artifact_formats() const override { return formats_; }
+  bool needs_disk() const override { return true; }
 
   void Begin(const TrainRequest& request) override {
     // A device's own buffers change with its training, which may never come to its end.

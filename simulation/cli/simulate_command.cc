@@ -1,11 +1,10 @@
 #include "simulation/cli/simulate_command.h"
 
+#include <malloc.h>
 #include <unistd.h>
 
-#include <filesystem>
 #include <iostream>
 #include <memory>
-#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -67,6 +66,7 @@ absl::StatusOr<SimulationOptions> MakeOptions(const SimulateOptions& options) {
   if (options.target.has_value()) {
     simulation.target = {*options.target, options.window, options.end_at_target};
   }
+  simulation.state_in_memory = options.scratch.empty();
   FW_ASSIGN_OR_RETURN(simulation.scratch_dir, MakeScratchFolder(options.scratch));
   simulation.bundle = simulation.job.model.bundle;
   if (simulation.bundle.empty() && options.trainer == "synthetic") {
@@ -217,8 +217,7 @@ int SimulateSeeds(const Context& context, const SimulateOptions& options) {
   const absl::StatusOr<std::string> scratch = MakeScratchFolder(options.scratch);
   if (!scratch.ok()) return Fail(context, scratch.status());
   const absl::StatusOr<SeedSearchResult> result = Search(context, options, *scratch);
-  std::error_code ignored;
-  std::filesystem::remove_all(*scratch, ignored);
+  RemoveTree(*scratch);
   if (!context.json && isatty(STDERR_FILENO) != 0) std::cerr << "\n";
   if (!result.ok()) return Fail(context, result.status());
   std::cout << (context.json ? SeedSearchJson(*result) : SeedSearchText(*result)) << std::flush;
@@ -229,6 +228,9 @@ int SimulateSeeds(const Context& context, const SimulateOptions& options) {
 
 int Simulate(const Context& context, const SimulateOptions& options) {
   ConfigureLogging({.level = LogLevel::kError});
+  // Models come and go by the thousand: giving each back to the system costs more than using it.
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);  // glibc's maximum
+  mallopt(M_TRIM_THRESHOLD, 256 << 20);
   if (options.check) return SimulateSeeds(context, options);
   if (options.job_file.empty()) {
     return Fail(context, absl::InvalidArgumentError(
@@ -251,8 +253,7 @@ int Simulate(const Context& context, const SimulateOptions& options) {
     progress.End();
   }
   simulation = absl::CancelledError("over");
-  std::error_code ignored;
-  std::filesystem::remove_all(scratch, ignored);
+  RemoveTree(scratch);
   if (!result.ok()) return Fail(context, result.status());
   if (const absl::Status written = WriteOutputs(options, *result); !written.ok()) {
     return Fail(context, written);

@@ -91,6 +91,19 @@ TEST_F(SimulationTest, TheSameSeedGivesTheSameTraceAndAnotherSeedAnother) {
   EXPECT_NE(Run().trace_hash, first.trace_hash);
 }
 
+TEST_F(SimulationTest, StateFoldersInMemoryAreAsThoseOnTheDisk) {
+  options_.fleet.dropouts_per_hour = 10;
+  options_.fleet.work_scale = 1e6;
+  options_.job.codec.up = "topk:fraction=0.1";
+  options_.most_awake = 2;
+  options_.faults = RandomFaults(3, 60);
+  const SimulationResult in_memory = Run();
+  options_.state_in_memory = false;
+  const SimulationResult on_disk = Run();
+  EXPECT_EQ(in_memory.trace_hash, on_disk.trace_hash);
+  EXPECT_EQ(in_memory.job.last.sha256, on_disk.job.last.sha256);
+}
+
 // The record is all that is left of a device that waits; the model does not depend on it.
 TEST_F(SimulationTest, DormantDevicesComeBackFromTheirRecord) {
   static_assert(sizeof(DeviceRecord) <= 200);
