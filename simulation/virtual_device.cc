@@ -153,7 +153,7 @@ void VirtualDevice::NoteId(TraceKind kind, int64_t value, const std::string& ass
 
 bool VirtualDevice::HasConditions() const {
   const FleetModel& fleet = *context_->fleet;
-  return kind().battery.capacity_j > 0 || fleet.require_charging ||
+  return battery().capacity_j > 0 || fleet.require_charging ||
          fleet.availability.pattern != OnOffPattern::kAlways;
 }
 
@@ -245,7 +245,8 @@ int64_t VirtualDevice::ExpectedMs(const TrainRequest& request) const {
   const bool train = request.kind == AssignmentKind::kTrain;
   const double flops = train ? TrainingFlops(request.plan, parameters, record_->examples)
                              : EvaluationFlops(request.plan, parameters, record_->examples);
-  const double seconds = flops * context_->fleet->work_scale / (kind().gflops * 1e9);
+  const double scale = record_->evaluator ? 1 : context_->fleet->work_scale;
+  const double seconds = flops * scale / (kind().gflops * 1e9);
   // Longer than any deadline is as long as for ever.
   return std::max<int64_t>(1, static_cast<int64_t>(std::min(seconds * 1000, 1e12)));
 }
@@ -274,7 +275,7 @@ void VirtualDevice::EndWork() {
 
 void VirtualDevice::PlanDropout(int64_t work_ms) {
   const FleetModel& fleet = *context_->fleet;
-  if (fleet.dropouts_per_hour <= 0) return;
+  if (fleet.dropouts_per_hour <= 0 || record_->evaluator) return;
   Rng rng(RngKey{.job = "",
                  .round = record_->assignments,
                  .client = absl::StrCat(number_),
@@ -294,28 +295,32 @@ void VirtualDevice::PlanDropout(int64_t work_ms) {
 
 // ---- battery
 
+const BatteryModel& VirtualDevice::battery() const {
+  static const BatteryModel kMains;
+  return record_->evaluator ? kMains : kind().battery;
+}
+
 void VirtualDevice::CatchUpBattery() {
-  AdvanceBattery(kind().battery, PlugOf(*context_, number_, *record_), load_w_, NowMs(),
+  AdvanceBattery(battery(), PlugOf(*context_, number_, *record_), load_w_, NowMs(),
                  &record_->battery);
 }
 
 void VirtualDevice::SetLoad(double load_w) {
   CatchUpBattery();
   load_w_ = load_w;
-  if (kind().battery.capacity_j <= 0) return;
+  if (battery().capacity_j <= 0) return;
   executor_.Cancel(std::exchange(empty_timer_, 0));
-  const std::optional<int64_t> empty_ms = EmptyAtMs(
-      kind().battery, PlugOf(*context_, number_, *record_), load_w_, kHorizonMs, record_->battery);
+  const std::optional<int64_t> empty_ms = EmptyAtMs(battery(), PlugOf(*context_, number_, *record_),
+                                                    load_w_, kHorizonMs, record_->battery);
   if (!empty_ms.has_value()) return;
   empty_timer_ = executor_.PostAfter(*empty_ms - NowMs(), [this] {
     empty_timer_ = 0;
     CatchUpBattery();
     ++record_->deaths;
     ++context_->tally->empty_batteries;
-    const DeviceClass& one = kind();
     const std::optional<int64_t> back_ms = ChargedAtMs(
-        one.battery, PlugOf(*context_, number_, *record_),
-        context_->fleet->revive_charge * one.battery.capacity_j, kHorizonMs, record_->battery);
+        battery(), PlugOf(*context_, number_, *record_),
+        context_->fleet->revive_charge * battery().capacity_j, kHorizonMs, record_->battery);
     Die(TraceKind::kEmptyBattery, back_ms.value_or(INT64_MAX));
   });
 }
@@ -325,7 +330,7 @@ void VirtualDevice::Spend(Phase phase, int64_t energy_uj) {
   record_->spent_uj += energy_uj;
   if (!record_->evaluator) context_->tally->spent_uj += energy_uj;
   if (phase != Phase::kDownload && phase != Phase::kUpload) return;
-  if (kind().battery.capacity_j <= 0) return;
+  if (battery().capacity_j <= 0) return;
   CatchUpBattery();
   if (!record_->battery.charging.on) {
     record_->battery.charge_j =
@@ -338,14 +343,13 @@ void VirtualDevice::Spend(Phase phase, int64_t energy_uj) {
 DeviceState VirtualDevice::Read() {
   CatchUpBattery();
   DeviceState state;
-  const BatteryModel& battery = kind().battery;
-  if (battery.capacity_j <= 0) {
+  if (battery().capacity_j <= 0) {
     state.charging = true;
     return state;
   }
   state.charging = record_->battery.charging.on;
-  state.charge = record_->battery.charge_j / battery.capacity_j;
-  state.capacity_wh = battery.capacity_j / 3600;
+  state.charge = record_->battery.charge_j / battery().capacity_j;
+  state.capacity_wh = battery().capacity_j / 3600;
   return state;
 }
 
@@ -385,7 +389,7 @@ int64_t VirtualDevice::NextChanceMs() {
   int64_t next_ms = NowMs() + kRecheckMs;
   if (!record_->availability.on) {
     next_ms = record_->availability.until_ms;
-  } else if (kind().battery.capacity_j > 0 && !record_->battery.charging.on) {
+  } else if (battery().capacity_j > 0 && !record_->battery.charging.on) {
     next_ms = record_->battery.charging.until_ms;
   }
   return std::max(next_ms, NowMs() + kLongWaitMs);

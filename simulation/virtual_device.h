@@ -147,6 +147,8 @@ class VirtualDevice final : public SessionObserver, public DeviceConditions {
   };
 
   const DeviceClass& kind() const { return context_->fleet->classes[record_->class_index]; }
+  // An evaluator is a machine of the operator's: on mains, always there, its work not scaled.
+  const BatteryModel& battery() const;
   int64_t NowMs() const { return context_->clock->NowMs(); }
   SessionOptions MakeOptions(OfferedDataset dataset) const;
   LinkEvents MakeLinkEvents();

@@ -263,6 +263,27 @@ TEST_F(SimulationTest, MessagesMayBeLostDelayedAndRepeated) {
   EXPECT_EQ(result.job.state, JobState::kCompleted);
 }
 
+// Devices that die within seconds of work, and drop out all the time: the evaluator does neither.
+TEST_F(SimulationTest, AnEvaluatorIsOnMainsAlwaysThereAndItsWorkIsNotScaled) {
+  options_.fleet = Phones();
+  options_.fleet.dropouts_per_hour = 1000;
+  options_.fleet.dropout_s = 1e6;
+  options_.fleet.work_scale = 2e7;
+  options_.job.rounds = 1;
+  options_.job.evaluation.every = 1;
+  options_.job.round.min_reports = 1;
+  options_.job.round.max_attempts = 3;
+  options_.fleet.classes.push_back(DefaultFleet().classes.back());
+  options_.fleet.classes[1].gflops = 1e5;
+  options_.fleet.classes[1].share = 4;
+  options_.replay = false;
+  const SimulationResult result = Run();
+  ASSERT_EQ(result.job.state, JobState::kCompleted) << result.limited_by;
+  ASSERT_EQ(result.points.back().round.key.evaluation, true);
+  EXPECT_TRUE(result.points.back().committed) << result.points.back().round.reason;
+  EXPECT_TRUE(result.points.back().round.evaluation->accuracy.has_value());
+}
+
 TEST_F(SimulationTest, ARunMayEndAtItsTarget) {
   options_.job.rounds = 30;
   options_.job.evaluation.every = 1;
