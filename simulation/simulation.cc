@@ -367,7 +367,7 @@ absl::StatusOr<SimulationResult> SimulationImpl::Finish(bool out_of_time) {
   result.tally = population_->tally();
   for (const DeviceRecord& record : population_->records()) {
     result.assignments += record.assignments;
-    if (record.assignments > 0) ++result.participants;
+    if (record.assignments > 0 && !record.evaluator) ++result.participants;
   }
   result.most_awake = population_->most_awake();
   result.coordinator_lives = host_->life();

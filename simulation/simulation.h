@@ -76,7 +76,7 @@ struct SimulationResult {
   int64_t virtual_ms = 0;
   FleetTally tally;
   uint64_t assignments = 0;
-  uint64_t participants = 0;  // devices with an assignment
+  uint64_t participants = 0;  // clients with an assignment
   size_t most_awake = 0;
   uint64_t coordinator_lives = 1;
   uint64_t replayed_commits = 0;

@@ -3,9 +3,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <iostream>
 #include <map>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -16,10 +18,12 @@
 #include "common/base/status_macros.h"
 #include "common/base/suggest.h"
 #include "server/cli/exit_codes.h"
-#include "server/cli/text_table.h"
+#include "simulation/cli/compare_text.h"
 #include "simulation/compare/cell.h"
 #include "simulation/compare/code_version.h"
 #include "simulation/compare/matrix.h"
+#include "simulation/compare/plot.h"
+#include "simulation/compare/report.h"
 #include "simulation/compare/runner.h"
 #include "simulation/compare/tuning.h"
 
@@ -77,9 +81,9 @@ class Progress {
 };
 
 // One comparison, from its file to its runs.
-class Comparison {
+class ComparisonRun {
  public:
-  Comparison(const Context& context, const CompareOptions& options)
+  ComparisonRun(const Context& context, const CompareOptions& options)
       : context_(context), options_(options) {}
 
   absl::Status Open() {
@@ -115,16 +119,13 @@ class Comparison {
     return Confirm();
   }
 
+  // What there is to say of the last phase that ran.
+  const ComparisonReport* report() const { return report_.has_value() ? &*report_ : nullptr; }
   std::string Text() const {
-    std::vector<std::vector<std::string>> rows = {
-        {"setting", "chosen", "runs", "censored", "mean " + matrix_.outcome.measure}};
-    for (const TunedSetting& setting : summaries_) {
-      for (const TunedVariant& one : setting.variants) {
-        rows.push_back({setting.setting, KeysText(one.chosen), absl::StrCat(one.runs),
-                        absl::StrCat(one.censored), absl::StrFormat("%.6g", one.mean)});
-      }
+    if (report_.has_value()) {
+      return context_.json ? ComparisonJson(*report_) : ComparisonText(*report_);
     }
-    return absl::StrCat(TextTable(rows), "All figures are simulated; code ", code_, ".\n");
+    return context_.json ? TuningJson(matrix_, tuned_) : TuningText(matrix_, tuned_);
   }
 
  private:
@@ -135,12 +136,15 @@ class Comparison {
     return only.empty() || std::find(only.begin(), only.end(), setting.name) != only.end();
   }
 
+  std::string SeedsName() const {
+    if (!options_.seeds_of.empty()) return options_.seeds_of;
+    return matrix_.seeds.size() == 1 ? matrix_.seeds.begin()->first : kConfirmation;
+  }
+
   absl::StatusOr<std::vector<uint64_t>> ConfirmationSeeds() const {
+    const std::string name = SeedsName();
     std::vector<std::string> names;
-    for (const auto& [name, seeds] : matrix_.seeds) names.push_back(name);
-    std::string name = options_.seeds_of;
-    if (name.empty() && names.size() == 1) name = names.front();
-    if (name.empty()) name = kConfirmation;
+    for (const auto& [known, seeds] : matrix_.seeds) names.push_back(known);
     if (matrix_.seeds.contains(name)) return matrix_.seeds.at(name);
     return absl::InvalidArgumentError(absl::StrCat(matrix_.path, ": seeds.", name,
                                                    ": missing; choose a set with --seeds-of",
@@ -184,17 +188,24 @@ class Comparison {
     return std::string(path, static_cast<size_t>(length));
   }
 
-  // Of the cells that there are.
-  absl::StatusOr<TunedSetting> Summarise(const std::vector<Variant>& variants,
-                                         const std::vector<std::vector<Cell>>& cells) const {
+  // Of those cells that there are.
+  absl::StatusOr<std::vector<SeedRun>> ReadRuns(const std::vector<Cell>& cells) const {
+    std::vector<SeedRun> runs;
+    for (const Cell& cell : cells) {
+      absl::StatusOr<CellResult> result = ReadCell(CellsFolder(folder_), cell);
+      if (absl::IsNotFound(result.status())) continue;
+      FW_RETURN_IF_ERROR(result.status());
+      runs.push_back({cell.seed, *std::move(result)});
+    }
+    return runs;
+  }
+
+  absl::StatusOr<TunedSetting> TuneOne(const std::vector<Variant>& variants,
+                                       const std::vector<std::vector<Cell>>& cells) const {
     std::vector<std::vector<CellResult>> results(variants.size());
     for (size_t i = 0; i < cells.size(); ++i) {
-      for (const Cell& cell : cells[i]) {
-        absl::StatusOr<CellResult> result = ReadCell(CellsFolder(folder_), cell);
-        if (absl::IsNotFound(result.status())) continue;
-        FW_RETURN_IF_ERROR(result.status());
-        results[i].push_back(*std::move(result));
-      }
+      FW_ASSIGN_OR_RETURN(const std::vector<SeedRun> runs, ReadRuns(cells[i]));
+      for (const SeedRun& run : runs) results[i].push_back(run.result);
     }
     return Tune(matrix_, variants, results);
   }
@@ -213,20 +224,19 @@ class Comparison {
       }
     }
     FW_ASSIGN_OR_RETURN(const bool ran, RunMissing(all));
-    std::vector<TunedSetting> tuned;
+    tuned_.clear();
     bool complete = ran;
     for (const Setting& setting : matrix_.settings) {
       if (setting.sweeps.empty()) continue;
       const auto& [variants, cells] = swept.at(setting.name);
-      FW_ASSIGN_OR_RETURN(tuned.emplace_back(), Summarise(variants, cells));
-      for (const TunedVariant& one : tuned.back().variants) {
+      FW_ASSIGN_OR_RETURN(tuned_.emplace_back(), TuneOne(variants, cells));
+      for (const TunedVariant& one : tuned_.back().variants) {
         complete &= one.runs == matrix_.seeds.at(kTuning).size();
       }
     }
     if (complete && options_.of_code.empty()) {
-      FW_RETURN_IF_ERROR(WriteFileAtomic(TunedPath(), TunedText(matrix_, code_, tuned)));
+      FW_RETURN_IF_ERROR(WriteFileAtomic(TunedPath(), TunedText(matrix_, code_, tuned_)));
     }
-    summaries_ = std::move(tuned);
     return ran;
   }
 
@@ -248,10 +258,12 @@ class Comparison {
       }
     }
     FW_ASSIGN_OR_RETURN(const bool ran, RunMissing(cells));
-    summaries_.clear();
+    ReportInput input{.code = code_, .seeds_name = SeedsName(), .seeds = seeds.size()};
     for (size_t i = 0; i < variants.size(); ++i) {
-      FW_ASSIGN_OR_RETURN(summaries_.emplace_back(), Summarise({variants[i]}, {cells[i]}));
+      FW_ASSIGN_OR_RETURN(std::vector<SeedRun> runs, ReadRuns(cells[i]));
+      input.settings.push_back({variants[i], std::move(runs)});
     }
+    report_ = MakeReport(matrix_, input);
     return ran;
   }
 
@@ -260,17 +272,43 @@ class Comparison {
   Matrix matrix_;
   std::string code_;
   std::string folder_;
-  std::vector<TunedSetting> summaries_;
+  std::vector<TunedSetting> tuned_;
+  std::optional<ComparisonReport> report_;
 };
+
+// Files for people: pages and drawings.
+absl::Status WriteOutputs(const CompareOptions& options, const ComparisonReport& report) {
+  std::vector<std::string> links;
+  if (!options.plots.empty()) {
+    FW_RETURN_IF_ERROR(EnsureDir(options.plots));
+    const std::filesystem::path page = DirName(options.markdown);
+    for (const auto& [name, plot] : {std::pair("outcome.svg", OutcomePlot(report)),
+                                     std::pair("curve.svg", CurvePlot(report))}) {
+      const std::string path = absl::StrCat(options.plots, "/", name);
+      if (plot.empty()) continue;
+      FW_RETURN_IF_ERROR(WriteFileAtomic(path, plot));
+      links.push_back(std::filesystem::path(path).lexically_proximate(page).string());
+    }
+  }
+  if (!options.markdown.empty()) {
+    FW_RETURN_IF_ERROR(WriteFileAtomic(options.markdown, ComparisonMarkdown(report, links)));
+  }
+  if (options.html.empty()) return absl::OkStatus();
+  return WriteFileAtomic(options.html, ComparisonPage(report));
+}
 
 }  // namespace
 
 int Compare(const Context& context, const CompareOptions& options) {
   ConfigureLogging({.level = LogLevel::kError});
-  Comparison comparison(context, options);
+  ComparisonRun comparison(context, options);
   if (const absl::Status opened = comparison.Open(); !opened.ok()) return Fail(context, opened);
   const absl::StatusOr<bool> ran = comparison.Run();
   if (!ran.ok()) return Fail(context, ran.status());
+  if (comparison.report() != nullptr) {
+    const absl::Status written = WriteOutputs(options, *comparison.report());
+    if (!written.ok()) return Fail(context, written);
+  }
   std::cout << comparison.Text() << std::flush;
   return *ran ? kOk : kJobFailed;
 }
@@ -278,7 +316,8 @@ int Compare(const Context& context, const CompareOptions& options) {
 void AddCompareCommand(CLI::App* simulate, Action* action) {
   auto options = std::make_shared<CompareOptions>();
   CLI::App* command = simulate->add_subcommand(
-      "compare", "Runs a matrix of settings with the same seeds (docs/comparison.md)");
+      "compare",
+      "Runs a matrix of settings with the same seeds, and compares (docs/comparison.md)");
   command->footer("Example: fedwatt simulate compare matrix.toml --workers 4 --out runs");
   command->add_option("matrix", options->matrix, "Matrix file (TOML)")->required();
   command->add_option("--out", options->out, "Folder of the runs; default: NAME-runs");
@@ -294,6 +333,10 @@ void AddCompareCommand(CLI::App* simulate, Action* action) {
                       "This set of seeds, instead of confirmation");
   command->add_option("--of-code", options->of_code,
                       "Reports on the runs of this version of the code, and runs nothing");
+  command->add_option("--plots", options->plots,
+                      "Writes outcome.svg and curve.svg into this folder");
+  command->add_option("--markdown", options->markdown, "Writes the tables here");
+  command->add_option("--html", options->html, "Writes tables and plots here, as a page");
   command->add_option("--torch-tool", options->torch_tool, "Path of fedwatt-torch");
   command->callback(
       [=] { *action = [=](const Context& context) { return Compare(context, *options); }; });

@@ -15,6 +15,9 @@ struct CompareOptions {
   std::vector<std::string> only;
   std::string seeds_of;
   std::string of_code;  // reports on the runs of that code, and runs nothing
+  std::string html;
+  std::string markdown;
+  std::string plots;  // folder
   int workers = 1;
   std::string torch_tool;
 };

@@ -126,6 +126,7 @@ std::string MeasuresJson(const std::optional<WindowTarget>& target,
     measures.push_back(std::move(one));
   }
   nlohmann::json series = {{"metric", result.job.spec.stop.metric},
+                           {"mode", result.job.spec.stop.mode},
                            {"rows", nlohmann::json::array()}};
   for (const MeasuredRound& round : MeasuredRoundsOf(result.job.spec, result)) {
     series["rows"].push_back({round.round, round.seconds, round.joules, round.metric});

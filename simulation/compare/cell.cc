@@ -132,6 +132,7 @@ CellResult ResultOf(const json& value) {
     result.measures.push_back(std::move(measure));
   }
   result.metric = value.at("series").at("metric");
+  result.less = value.at("series").value("mode", "max") == "min";
   for (const json& row : value.at("series").at("rows")) {
     result.rounds.push_back({row.at(0), row.at(1), row.at(2), row.at(3)});
   }

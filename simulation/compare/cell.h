@@ -36,6 +36,7 @@ absl::StatusOr<std::vector<Cell>> MakeCells(const Matrix& matrix, const Variant&
 struct CellResult {
   std::vector<Measure> measures;
   std::string metric;
+  bool less = false;  // is better, of the metric
   std::vector<MeasuredRound> rounds;
   std::string limited_by;
   std::vector<std::string> violations;
