@@ -88,15 +88,20 @@ class ComparisonRun {
 
   absl::Status Open() {
     FW_ASSIGN_OR_RETURN(matrix_, LoadMatrix(options_.matrix));
-    FW_RETURN_IF_ERROR(CheckMeasure(matrix_));
+    FW_RETURN_IF_ERROR(CheckMeasures(matrix_));
     code_ = options_.of_code.empty() ? CodeVersion() : options_.of_code;
     folder_ = options_.out.empty() ? matrix_.name + "-runs" : options_.out;
     std::vector<std::string> names;
     for (const Setting& setting : matrix_.settings) names.push_back(setting.name);
-    for (const std::string& name : options_.only) {
-      if (matrix_.Find(name) != nullptr) continue;
+    const auto known = [&](const char* flag, const std::string& name) {
+      if (matrix_.Find(name) != nullptr) return absl::OkStatus();
       return absl::InvalidArgumentError(
-          absl::StrCat("--only ", name, ": no such setting", DidYouMean(name, names)));
+          absl::StrCat(flag, " ", name, ": no such setting", DidYouMean(name, names)));
+    };
+    for (const std::string& name : options_.only) FW_RETURN_IF_ERROR(known("--only", name));
+    if (!options_.reference.empty()) {
+      FW_RETURN_IF_ERROR(known("--reference", options_.reference));
+      matrix_.outcome.reference = options_.reference;
     }
     if (options_.phase == "tune" && !matrix_.sweeps()) {
       return absl::InvalidArgumentError(
@@ -121,9 +126,10 @@ class ComparisonRun {
 
   // What there is to say of the last phase that ran.
   const ComparisonReport* report() const { return report_.has_value() ? &*report_ : nullptr; }
+  const Claims& claims() const { return claims_; }
   std::string Text() const {
     if (report_.has_value()) {
-      return context_.json ? ComparisonJson(*report_) : ComparisonText(*report_);
+      return context_.json ? ComparisonJson(*report_, claims_) : ComparisonText(*report_, claims_);
     }
     return context_.json ? TuningJson(matrix_, tuned_) : TuningText(matrix_, tuned_);
   }
@@ -264,6 +270,7 @@ class ComparisonRun {
       input.settings.push_back({variants[i], std::move(runs)});
     }
     report_ = MakeReport(matrix_, input);
+    claims_ = JudgeClaims(matrix_, input);
     return ran;
   }
 
@@ -274,10 +281,12 @@ class ComparisonRun {
   std::string folder_;
   std::vector<TunedSetting> tuned_;
   std::optional<ComparisonReport> report_;
+  Claims claims_;
 };
 
 // Files for people: pages and drawings.
-absl::Status WriteOutputs(const CompareOptions& options, const ComparisonReport& report) {
+absl::Status WriteOutputs(const CompareOptions& options, const ComparisonReport& report,
+                          const Claims& claims) {
   std::vector<std::string> links;
   if (!options.plots.empty()) {
     FW_RETURN_IF_ERROR(EnsureDir(options.plots));
@@ -291,10 +300,11 @@ absl::Status WriteOutputs(const CompareOptions& options, const ComparisonReport&
     }
   }
   if (!options.markdown.empty()) {
-    FW_RETURN_IF_ERROR(WriteFileAtomic(options.markdown, ComparisonMarkdown(report, links)));
+    FW_RETURN_IF_ERROR(
+        WriteFileAtomic(options.markdown, ComparisonMarkdown(report, claims, links)));
   }
   if (options.html.empty()) return absl::OkStatus();
-  return WriteFileAtomic(options.html, ComparisonPage(report));
+  return WriteFileAtomic(options.html, ComparisonPage(report, claims));
 }
 
 }  // namespace
@@ -306,7 +316,7 @@ int Compare(const Context& context, const CompareOptions& options) {
   const absl::StatusOr<bool> ran = comparison.Run();
   if (!ran.ok()) return Fail(context, ran.status());
   if (comparison.report() != nullptr) {
-    const absl::Status written = WriteOutputs(options, *comparison.report());
+    const absl::Status written = WriteOutputs(options, *comparison.report(), comparison.claims());
     if (!written.ok()) return Fail(context, written);
   }
   std::cout << comparison.Text() << std::flush;
@@ -331,6 +341,8 @@ void AddCompareCommand(CLI::App* simulate, Action* action) {
   command->add_option("--only", options->only, "These settings")->delimiter(',');
   command->add_option("--seeds-of", options->seeds_of,
                       "This set of seeds, instead of confirmation");
+  command->add_option("--reference", options->reference,
+                      "Compares with this setting, instead of the matrix's reference");
   command->add_option("--of-code", options->of_code,
                       "Reports on the runs of this version of the code, and runs nothing");
   command->add_option("--plots", options->plots,

@@ -14,7 +14,8 @@ struct CompareOptions {
   std::string phase;  // "tune", "confirm"; empty: both
   std::vector<std::string> only;
   std::string seeds_of;
-  std::string of_code;  // reports on the runs of that code, and runs nothing
+  std::string reference;  // instead of the matrix's
+  std::string of_code;    // reports on the runs of that code, and runs nothing
   std::string html;
   std::string markdown;
   std::string plots;  // folder

@@ -62,6 +62,33 @@ std::string Wins(const std::optional<Comparison>& against, bool less) {
   return absl::StrCat(less ? against->less : against->more, " of ", against->pairs);
 }
 
+std::string ClaimFigure(const ClaimReport& claim) {
+  if (claim.pairs == 0) return "-";
+  Comparison comparison;
+  if (claim.claim.relative) {
+    comparison.change = claim.figure;
+    return absl::StrCat(Change(comparison), " ", ChangeInterval(comparison));
+  }
+  return absl::StrCat(Mean(claim.figure), " ", MeanInterval(claim.figure));
+}
+
+// "holds: -27.1 % [-31.0, -22.4]".
+std::string VerdictText(const ClaimReport& claim) {
+  const char* const verdict =
+      claim.verdict == ClaimVerdict::kOpen ? "is open" : VerdictName(claim.verdict);
+  return absl::StrCat(verdict, claim.why.empty() ? "" : ", for ", claim.why, ": ",
+                      ClaimFigure(claim));
+}
+
+Rows ClaimRows(const Claims& claims) {
+  Rows rows = {{"claimed before", "verdict", "found"}};
+  for (const ClaimReport& claim : claims) {
+    rows.push_back({claim.Text(), VerdictName(claim.verdict),
+                    absl::StrCat(ClaimFigure(claim), claim.why.empty() ? "" : "; ", claim.why)});
+  }
+  return rows;
+}
+
 std::string Direction(const PrimaryOutcome& outcome) {
   return outcome.less_is_better ? "less" : "more";
 }
@@ -293,18 +320,23 @@ Rows TuningRows(const Matrix& matrix, const std::vector<TunedSetting>& settings)
 
 }  // namespace
 
-std::string ComparisonText(const ComparisonReport& report) {
+std::string ComparisonText(const ComparisonReport& report, const Claims& claims) {
   std::string text = absl::StrCat(Wrapped(Head(report)), Wrapped(OutcomeHead(report)), "\n",
                                   TextTable(OutcomeRows(report)), "\n");
+  for (const ClaimReport& claim : claims) {
+    text += Wrapped(absl::StrCat("claimed: ", claim.Text(), ". It ", VerdictText(claim)));
+  }
+  if (!claims.empty()) text += "\n";
   for (const Rows& table : OtherTables(report)) absl::StrAppend(&text, TextTable(table), "\n");
   for (const std::string& note : Notes(report)) text += Wrapped("- " + note);
   return text;
 }
 
-std::string ComparisonMarkdown(const ComparisonReport& report,
+std::string ComparisonMarkdown(const ComparisonReport& report, const Claims& claims,
                                const std::vector<std::string>& plots) {
   std::string text = absl::StrCat(Head(report), ".\n\n", OutcomeHead(report), ".\n\n",
                                   MarkdownTable(OutcomeRows(report)), "\n");
+  if (!claims.empty()) absl::StrAppend(&text, MarkdownTable(ClaimRows(claims)), "\n");
   for (const std::string& plot : plots) absl::StrAppend(&text, "![simulated](", plot, ")\n\n");
   // Measures as rows: a page is not as wide as all of them.
   Rows rows = {NameColumn(report)};
@@ -317,7 +349,7 @@ std::string ComparisonMarkdown(const ComparisonReport& report,
   return text;
 }
 
-std::string ComparisonJson(const ComparisonReport& report) {
+std::string ComparisonJson(const ComparisonReport& report, const Claims& claims) {
   json out = {{"quality", "simulated"},
               {"name", report.name},
               {"code", report.code},
@@ -329,7 +361,15 @@ std::string ComparisonJson(const ComparisonReport& report) {
                 {"reference", report.outcome.reference}}},
               {"metric", report.metric},
               {"resamples", Bootstrap::kResamples},
+              {"claims", json::array()},
               {"settings", json::array()}};
+  for (const ClaimReport& claim : claims) {
+    out["claims"].push_back({{"claim", claim.Text()},
+                             {"figure", ToJson(std::optional<Estimate>(claim.figure))},
+                             {"pairs", claim.pairs},
+                             {"verdict", VerdictName(claim.verdict)},
+                             {"why", claim.why}});
+  }
   if (report.outcome.target.has_value()) {
     out["outcome"]["target"] = report.outcome.target->value;
     out["outcome"]["window"] = report.outcome.target->window;
@@ -340,9 +380,12 @@ std::string ComparisonJson(const ComparisonReport& report) {
   return out.dump(2) + "\n";
 }
 
-std::string ComparisonPage(const ComparisonReport& report) {
+std::string ComparisonPage(const ComparisonReport& report, const Claims& claims) {
   std::string body = Element("h1", report.name) + Note(Head(report)) + Heading(OutcomeHead(report));
   body += absl::StrCat("<div class=\"wide\">", HtmlTable(OutcomeRows(report)), "</div>\n");
+  if (!claims.empty()) {
+    absl::StrAppend(&body, "<div class=\"wide\">", HtmlTable(ClaimRows(claims)), "</div>\n");
+  }
   for (const std::string& plot : {OutcomePlot(report), CurvePlot(report)}) {
     if (!plot.empty()) absl::StrAppend(&body, "<div class=\"wide scroll\">", plot, "</div>\n");
   }

@@ -4,6 +4,7 @@
 #include <cctype>
 #include <charconv>
 #include <set>
+#include <tuple>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -205,6 +206,35 @@ Setting ReadSetting(const toml::table& table, const std::string& folder, const J
   return setting;
 }
 
+Claim ReadClaim(const toml::table& table, const std::string& source, absl::Status* status) {
+  Claim claim;
+  TomlTable fields(table, source, "claim");
+  fields.Text("setting", &claim.setting);
+  fields.Text("against", &claim.against);
+  fields.Text("measure", &claim.measure);
+  fields.Flag("interval_excludes_zero", &claim.interval_excludes_zero);
+  const std::pair<const char*, std::pair<bool, bool>> limits[] = {
+      {"change_at_most", {true, true}},
+      {"change_at_least", {true, false}},
+      {"difference_at_most", {false, true}},
+      {"difference_at_least", {false, false}}};
+  int said = 0;
+  for (const auto& [key, means] : limits) {
+    if (fields.Has(key)) {
+      ++said;
+      std::tie(claim.relative, claim.at_most) = means;
+    }
+    fields.Number(key, -1e12, 1e12, &claim.limit);
+  }
+  if (said != 1) {
+    fields.Fail("setting",
+                "say one of change_at_most, change_at_least, difference_at_most, "
+                "difference_at_least, for example change_at_most = -0.1");
+  }
+  status->Update(fields.Finish());
+  return claim;
+}
+
 // No seed is in two sets: what was used for tuning says nothing about what it chose.
 absl::Status CheckSeeds(const Matrix& matrix) {
   std::map<uint64_t, std::string> in;
@@ -248,11 +278,16 @@ absl::Status CheckSettings(const Matrix& matrix) {
     }
     names.push_back(setting.name);
   }
+  const auto known = [&](const std::string& key, const std::string& name) {
+    if (matrix.Find(name) != nullptr) return absl::OkStatus();
+    return absl::InvalidArgumentError(absl::StrCat(matrix.path, ": ", key, ": \"", name,
+                                                   "\": no such setting", DidYouMean(name, names)));
+  };
   const std::string& reference = matrix.outcome.reference;
-  if (!reference.empty() && matrix.Find(reference) == nullptr) {
-    return absl::InvalidArgumentError(absl::StrCat(matrix.path, ": outcome.reference: \"",
-                                                   reference, "\": no such setting",
-                                                   DidYouMean(reference, names)));
+  if (!reference.empty()) FW_RETURN_IF_ERROR(known("outcome.reference", reference));
+  for (const Claim& claim : matrix.claims) {
+    FW_RETURN_IF_ERROR(known("claim.setting", claim.setting));
+    if (!claim.against.empty()) FW_RETURN_IF_ERROR(known("claim.against", claim.against));
   }
   return absl::OkStatus();
 }
@@ -326,6 +361,9 @@ absl::StatusOr<Matrix> ParseMatrix(const std::string& text, const std::string& p
   if (const toml::table* const set = fields.Table("base")) reader.Keys(*set, "base", "", &base);
   for (const toml::table* const table : fields.Tables("setting")) {
     matrix.settings.push_back(ReadSetting(*table, folder, base, path, &reader));
+  }
+  for (const toml::table* const table : fields.Tables("claim")) {
+    matrix.claims.push_back(ReadClaim(*table, path, &reader.status));
   }
   FW_RETURN_IF_ERROR(fields.Finish());
   FW_RETURN_IF_ERROR(reader.status);

@@ -35,6 +35,17 @@ struct PrimaryOutcome {
   std::optional<WindowTarget> target;
 };
 
+// Said before anything runs: a measure of `setting` less that of another one.
+struct Claim {
+  std::string setting;
+  std::string against;   // empty: the best of the others, by the outcome
+  std::string measure;   // empty: the outcome's
+  bool relative = true;  // a change of the mean, as a share of the other's; else a difference
+  bool at_most = true;   // else at least
+  double limit = 0;
+  bool interval_excludes_zero = false;  // on the claimed side
+};
+
 struct Matrix {
   std::string name;
   std::string path;
@@ -50,6 +61,7 @@ struct Matrix {
   std::map<std::string, std::vector<uint64_t>> seeds;  // by the set's name
   PrimaryOutcome outcome;
   std::vector<Setting> settings;
+  std::vector<Claim> claims;
 
   bool sweeps() const;
   const Setting* Find(const std::string& setting) const;

@@ -14,6 +14,7 @@ constexpr double kWidth = 760;
 constexpr double kRight = 24;
 constexpr double kTop = 80;
 constexpr double kBottom = 52;
+constexpr double kApart = 16;    // of two labels
 constexpr double kLetter = 7.3;  // width of a label's, about
 
 // Okabe and Ito's colours (2008), which all eyes tell apart, a little lighter on dark pages; with
@@ -33,7 +34,7 @@ constexpr char kStyle[] = R"css(<style>
 .cmp .cut { fill: none; stroke: var(--c1); stroke-width: 1.5; }
 .cmp .mean { stroke: var(--ink); stroke-width: 2.5; fill: none; }
 .cmp .line { fill: none; stroke-width: 2.2; stroke-linejoin: round; }
-.cmp .band { stroke: none; fill-opacity: 0.14; }
+.cmp .band { stroke: none; fill-opacity: 0.11; }
 .cmp .lead { fill: none; stroke: var(--soft); stroke-width: 0.8; }
 .cmp .s0 { stroke: var(--c0); } .cmp .s1 { stroke: var(--c1); } .cmp .s2 { stroke: var(--c2); }
 .cmp .s3 { stroke: var(--c3); } .cmp .s4 { stroke: var(--c4); } .cmp .s5 { stroke: var(--c5); }
@@ -178,7 +179,6 @@ struct Label {
 };
 
 void SpreadLabels(double bottom, std::vector<Label>* labels) {
-  constexpr double kApart = 16;
   std::sort(labels->begin(), labels->end(), [](const Label& a, const Label& b) {
     return std::pair(a.line_y, a.style) < std::pair(b.line_y, b.style);
   });
@@ -248,16 +248,15 @@ std::string CurveGrid(const ComparisonReport& report, const CurveAxes& axes, dou
   for (const double tick : axes.y.Ticks(6)) {
     absl::StrAppendFormat(&out, "<path class=\"rule\" d=\"M%.1f %.1fH%.1f\"/>", axes.x.from,
                           axes.y.At(tick), axes.x.to);
-    out += Text(axes.x.from - 8, axes.y.At(tick) + 4, "soft end", FigureText(tick));
+    out += Text(axes.x.from - 8, axes.y.At(tick) + 4, "soft end", FigureText(tick) + " J");
   }
   for (const double tick : axes.x.Ticks(8)) {
     out += Text(axes.x.At(tick), height - kBottom + 18, "soft middle", absl::StrFormat("%g", tick));
   }
   absl::StrAppendFormat(&out, "<path class=\"axis\" d=\"M%.1f %.1fH%.1f\"/>\n", axes.x.from,
                         height - kBottom, axes.x.to);
-  out += Text((axes.x.from + axes.x.to) / 2, height - 12, "soft middle",
-              absl::StrCat(report.metric, ", mean of ", report.window, " evaluations"));
-  return out + Text(16, kTop - 4, "soft", "J");
+  return out + Text((axes.x.from + axes.x.to) / 2, height - 12, "soft middle",
+                    absl::StrCat(report.metric, ", mean of ", report.window, " evaluations"));
 }
 
 }  // namespace
@@ -300,15 +299,17 @@ std::string OutcomePlot(const ComparisonReport& report) {
 }
 
 std::string CurvePlot(const ComparisonReport& report) {
-  constexpr double kHeight = 460;
+  // High enough for all names.
+  const double height =
+      std::max(460.0, kTop + kBottom + kApart * static_cast<double>(report.settings.size()));
   const bool empty = std::all_of(report.settings.begin(), report.settings.end(),
                                  [](const SettingReport& one) { return one.curve.empty(); });
   if (empty) return "";
-  const CurveAxes axes = AxesOf(report, kHeight);
+  const CurveAxes axes = AxesOf(report, height);
   std::string out = Open(
-      kHeight, absl::StrCat("Simulated: joules spent until a mean ", report.metric, " is reached"),
+      height, absl::StrCat("Simulated: joules spent until a mean ", report.metric, " is reached"),
       RunsText(report), "mean of the runs and its 95 %; a line ends where a run got no further");
-  out += CurveGrid(report, axes, kHeight);
+  out += CurveGrid(report, axes, height);
   std::vector<Label> labels;
   for (size_t i = 0; i < report.settings.size(); ++i) {
     const std::vector<CurvePoint>& curve = report.settings[i].curve;
@@ -317,7 +318,7 @@ std::string CurvePlot(const ComparisonReport& report) {
     const double y = axes.y.At(curve.back().joules.value);
     labels.push_back({report.settings[i].variant.setting, i, axes.x.At(curve.back().level), y, y});
   }
-  SpreadLabels(kHeight - kBottom, &labels);
+  SpreadLabels(height - kBottom, &labels);
   const double left = kWidth - kRight - LabelWidth(report);
   for (const Label& label : labels) {
     absl::StrAppendFormat(&out, "<path class=\"lead\" d=\"M%.1f %.1fL%.1f %.1f\"/>", label.x + 3,

@@ -9,14 +9,6 @@ namespace {
 
 constexpr int kLevels = 60;  // of a curve
 
-std::optional<Observation> Observe(const CellResult& result, const std::string& measure) {
-  const Measure* const found = result.Find(measure);
-  if (found == nullptr) return std::nullopt;
-  if (found->value.has_value()) return Observation{*found->value, false};
-  if (found->at_least.has_value()) return Observation{*found->at_least, true};
-  return std::nullopt;
-}
-
 // Resamples are the same for one number of runs, and cost more than what is done with them.
 class Bootstraps {
  public:
@@ -25,20 +17,6 @@ class Bootstraps {
  private:
   std::map<size_t, Bootstrap> made_;
 };
-
-std::vector<Pair> PairsOf(const SettingRuns& ours, const SettingRuns& reference,
-                          const std::string& measure) {
-  std::vector<Pair> pairs;
-  for (const SeedRun& one : ours.runs) {
-    const auto other = std::find_if(reference.runs.begin(), reference.runs.end(),
-                                    [&](const SeedRun& run) { return run.seed == one.seed; });
-    if (other == reference.runs.end()) continue;
-    const auto a = Observe(one.result, measure);
-    const auto b = Observe(other->result, measure);
-    if (a.has_value() && b.has_value()) pairs.push_back({*a, *b});
-  }
-  return pairs;
-}
 
 // The names and units of all measures that any run has; the outcome's first.
 std::vector<Measure> MeasuresIn(const ReportInput& input, const std::string& outcome) {
@@ -132,6 +110,28 @@ std::vector<CurvePoint> CurveOf(const SettingRuns& setting, const Levels& levels
 }
 
 }  // namespace
+
+std::optional<Observation> Observe(const CellResult& result, const std::string& measure) {
+  const Measure* const found = result.Find(measure);
+  if (found == nullptr) return std::nullopt;
+  if (found->value.has_value()) return Observation{*found->value, false};
+  if (found->at_least.has_value()) return Observation{*found->at_least, true};
+  return std::nullopt;
+}
+
+std::vector<Pair> PairsOf(const SettingRuns& ours, const SettingRuns& reference,
+                          const std::string& measure) {
+  std::vector<Pair> pairs;
+  for (const SeedRun& one : ours.runs) {
+    const auto other = std::find_if(reference.runs.begin(), reference.runs.end(),
+                                    [&](const SeedRun& run) { return run.seed == one.seed; });
+    if (other == reference.runs.end()) continue;
+    const auto a = Observe(one.result, measure);
+    const auto b = Observe(other->result, measure);
+    if (a.has_value() && b.has_value()) pairs.push_back({*a, *b});
+  }
+  return pairs;
+}
 
 std::optional<double> JoulesToLevel(const std::vector<MeasuredRound>& rounds, uint32_t window,
                                     double level, bool less) {

@@ -74,6 +74,12 @@ struct ReportInput {
 };
 ComparisonReport MakeReport(const Matrix& matrix, const ReportInput& input);
 
+// What a run says of a measure; none where it does not have it.
+std::optional<Observation> Observe(const CellResult& result, const std::string& measure);
+// Of the seeds that both have, in the order of ours.
+std::vector<Pair> PairsOf(const SettingRuns& ours, const SettingRuns& reference,
+                          const std::string& measure);
+
 // The joules with which the mean of the last `window` values first is at `level` (`less`: or
 // below). None: it never was.
 std::optional<double> JoulesToLevel(const std::vector<MeasuredRound>& rounds, uint32_t window,

@@ -114,7 +114,7 @@ absl::StatusOr<std::map<std::string, JobKeys>> ParseTuned(const Matrix& matrix,
   return chosen;
 }
 
-absl::Status CheckMeasure(const Matrix& matrix) {
+absl::Status CheckMeasures(const Matrix& matrix) {
   const Variant first = VariantsOf(matrix, matrix.settings.front()).front();
   FW_ASSIGN_OR_RETURN(const JobSpec job, LoadJobFile(matrix.job, {.environment = JobEnvironment(),
                                                                   .set = SetArguments(first.set)}));
@@ -122,10 +122,17 @@ absl::Status CheckMeasure(const Matrix& matrix) {
   for (const Measure& measure : MeasuresOf(job, matrix.outcome.target, SimulationResult{})) {
     names.push_back(measure.name);
   }
-  const std::string& wanted = matrix.outcome.measure;
-  if (std::find(names.begin(), names.end(), wanted) != names.end()) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(matrix.path, ": outcome.measure: \"", wanted,
-                                                 "\": no such measure", DidYouMean(wanted, names)));
+  std::vector<std::pair<std::string, std::string>> said = {
+      {"outcome.measure", matrix.outcome.measure}};
+  for (const Claim& claim : matrix.claims) {
+    if (!claim.measure.empty()) said.emplace_back("claim.measure", claim.measure);
+  }
+  for (const auto& [key, wanted] : said) {
+    if (std::find(names.begin(), names.end(), wanted) != names.end()) continue;
+    return absl::InvalidArgumentError(absl::StrCat(
+        matrix.path, ": ", key, ": \"", wanted, "\": no such measure", DidYouMean(wanted, names)));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace fedwatt

@@ -40,7 +40,7 @@ absl::StatusOr<std::map<std::string, JobKeys>> ParseTuned(const Matrix& matrix,
                                                           const std::string& text,
                                                           const std::string& path);
 
-// The outcome's measure, if runs of this matrix have it.
-absl::Status CheckMeasure(const Matrix& matrix);
+// Whether runs of this matrix have the measures of its outcome and its claims.
+absl::Status CheckMeasures(const Matrix& matrix);
 
 }  // namespace fedwatt

@@ -1,7 +1,10 @@
 #include <gmock/gmock.h>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
 #include "common/base/file.h"
+#include "nlohmann/json.hpp"
 #include "simulation/compare/runner.h"
 #include "tests/common/base/temp_dir.h"
 #include "tests/e2e/program.h"
@@ -132,6 +135,43 @@ TEST_F(CompareCommandTest, AReportOnOtherCodeRunsNothing) {
   EXPECT_THAT(other.out, HasSubstr("code c0de"));
   EXPECT_THAT(other.err, Not(HasSubstr("were run")));
   EXPECT_THAT(Files("runs/cells"), SizeIs(6));
+}
+
+TEST_F(CompareCommandTest, TheSameFiguresAsTextAsJsonAsMarkdownAndAsPage) {
+  const std::string body = std::string(kPlain) +
+                           "[[claim]]\nsetting = \"robin\"\nagainst = \"uniform\"\n"
+                           "change_at_least = -1\n";
+  const e2e::Output text =
+      Compare(body, {"--plots", dir_.File("plots"), "--markdown", dir_.File("report.md"), "--html",
+                     dir_.File("report.html")});
+  ASSERT_EQ(text.code, 0) << text.ToString();
+  for (const absl::string_view line : absl::StrSplit(text.out, '\n')) {
+    EXPECT_LE(line.size(), 100U) << line;
+  }
+  const e2e::Output json = Compare(body, {"--json"});
+  EXPECT_EQ(json.err, "");
+  const nlohmann::json out = json.Json();
+  ASSERT_TRUE(out.is_object()) << json.ToString();
+  EXPECT_EQ(out["quality"], "simulated");
+  EXPECT_EQ(out["claims"][0]["verdict"], "holds");
+  ASSERT_EQ(out["settings"].size(), 2U);
+  const nlohmann::json& measure = out["settings"][1]["measures"]["joules_to_target"];
+  EXPECT_EQ(measure["runs"], 3);
+  const double change = measure["against_reference"]["change"]["value"];
+  const std::string shown = absl::StrFormat("%+.1f %%", change * 100);
+  const std::string page = ReadFile(dir_.File("report.html"), 1 << 20).value_or("");
+  const std::string markdown = ReadFile(dir_.File("report.md"), 1 << 20).value_or("");
+  for (const std::string& told : {text.out, markdown, page}) {
+    EXPECT_THAT(told, HasSubstr(shown));
+    EXPECT_THAT(told, HasSubstr("simulated"));
+    EXPECT_THAT(told, HasSubstr("joules_to_target of robin less that of uniform: at least -100 %"));
+  }
+  EXPECT_THAT(page, HasSubstr("<svg"));
+  EXPECT_THAT(markdown, HasSubstr("![simulated](plots/outcome.svg)"));
+  EXPECT_TRUE(FileExists(dir_.File("plots/outcome.svg")));
+
+  const e2e::Output other = Compare(body, {"--reference", "robin"});
+  EXPECT_THAT(other.out, HasSubstr("change against robin"));
 }
 
 TEST_F(CompareCommandTest, BadInputIsToldBeforeAnythingRuns) {
