@@ -71,14 +71,15 @@ class SyntheticTrainer final : public Trainer {
     TrainResult result;
     result.metrics.examples = examples;
     result.weight = request.plan.weight_by == WeightBy::kUniform ? 1 : examples;
-    const LossSums before = SumsOf(gap, examples);
     if (request.kind == AssignmentKind::kEvaluate) {
-      result.metrics.after = before;
+      result.metrics.after = SumsOf(gap, gap, examples).before;
       return result;
     }
     result.metrics.steps = StepsOf(request.plan, examples);
-    Step(request, result.metrics.steps, &gap, &result.metrics);
+    const LossPair losses = Step(request, result.metrics.steps, examples, &gap);
+    const LossSums& before = losses.before;
     result.metrics.before = before;
+    result.metrics.after = losses.after;
     FW_ASSIGN_OR_RETURN(result.output_bytes, Write(request, manifest, layout, model, gap));
     if (progress) progress({result.metrics.steps, result.metrics.steps, before.loss_sum});
     return result;
@@ -113,11 +114,26 @@ class SyntheticTrainer final : public Trainer {
     return gap;
   }
 
-  static LossSums SumsOf(const std::vector<float>& gap, uint64_t examples) {
-    double squares = 0;
-    for (const float value : gap) squares += static_cast<double>(value) * value;
-    const double loss =
-        squares / static_cast<double>(std::max<size_t>(gap.size(), 1)) / kTargetSquare;
+  struct LossPair {
+    LossSums before;
+    LossSums after;
+  };
+
+  // Side by side: each sum is one chain of additions, which a processor waits for.
+  static LossPair SumsOf(const std::vector<float>& before, const std::vector<float>& after,
+                         uint64_t examples) {
+    double squares_before = 0;
+    double squares_after = 0;
+    for (size_t i = 0; i < before.size(); ++i) {
+      squares_before += static_cast<double>(before[i]) * before[i];
+      squares_after += static_cast<double>(after[i]) * after[i];
+    }
+    const auto coordinates = static_cast<double>(std::max<size_t>(before.size(), 1));
+    return {SumsFor(squares_before / coordinates / kTargetSquare, examples),
+            SumsFor(squares_after / coordinates / kTargetSquare, examples)};
+  }
+
+  static LossSums SumsFor(double loss, uint64_t examples) {
     const auto count = static_cast<double>(examples);
     LossSums sums;
     sums.examples = sums.predictions = examples;
@@ -128,8 +144,8 @@ class SyntheticTrainer final : public Trainer {
   }
 
   // `gap` becomes the delta.
-  static void Step(const TrainRequest& request, uint64_t steps, std::vector<float>* gap,
-                   UpdateMetrics* metrics) {
+  static LossPair Step(const TrainRequest& request, uint64_t steps, uint64_t examples,
+                       std::vector<float>* gap) {
     const double lr = std::clamp(request.plan.optimizer.lr, 0.0, 1.0);
     const auto left = static_cast<float>(std::pow(1 - lr, static_cast<double>(steps)));
     Rng rng = RngOf(request, "synthetic-noise", request.key.round);
@@ -139,10 +155,11 @@ class SyntheticTrainer final : public Trainer {
       const uint64_t end = std::min<uint64_t>(at + kBlock, gap->size());
       for (uint64_t i = at; i < end; ++i) {
         after[i] = (*gap)[i] * left + noise;
-        (*gap)[i] = after[i] - (*gap)[i];
       }
     }
-    metrics->after = SumsOf(after, metrics->examples);
+    const LossPair losses = SumsOf(*gap, after, examples);
+    for (size_t i = 0; i < gap->size(); ++i) (*gap)[i] = after[i] - (*gap)[i];
+    return losses;
   }
 
   static absl::StatusOr<uint64_t> Write(const TrainRequest& request, const Manifest& manifest,

@@ -146,13 +146,27 @@ void MemoryFile::SetModified(int64_t modified_ns) {
 // ---- names
 
 const MemoryTree::Node* MemoryTree::Find(std::string_view path) const {
+  const size_t slash = path.find_last_of('/');
+  if (slash == std::string_view::npos) return &root_;
+  const Node* const folder = FindFolder(path.substr(0, slash));
+  if (folder == nullptr || slash + 1 == path.size()) return folder;
+  const auto found = folder->names.find(path.substr(slash + 1));
+  return found == folder->names.end() ? nullptr : found->second.get();
+}
+
+const MemoryTree::Node* MemoryTree::FindFolder(std::string_view path) const {
+  if (last_folder_ != nullptr && path == last_path_) return last_folder_;
   const Node* node = &root_;
-  for (std::string_view rest = BelowRoot(path); node != nullptr && !rest.empty();) {
+  for (std::string_view rest = BelowRoot(path); !rest.empty();) {
     const std::string_view part = TakePart(&rest);
     if (part.empty()) continue;
     const auto found = node->names.find(part);
-    node = found == node->names.end() ? nullptr : found->second.get();
+    if (found == node->names.end()) return nullptr;
+    node = found->second.get();
   }
+  if (node->file != nullptr) return nullptr;
+  last_path_ = path;
+  last_folder_ = node;
   return node;
 }
 
@@ -160,8 +174,7 @@ MemoryTree::Node* MemoryTree::Parent(std::string_view path, std::string_view* na
   const size_t slash = path.find_last_of('/');
   if (slash == std::string_view::npos) return nullptr;
   *name = path.substr(slash + 1);
-  const Node* const parent = Find(path.substr(0, slash));
-  return parent == nullptr || parent->file != nullptr ? nullptr : const_cast<Node*>(parent);
+  return const_cast<Node*>(FindFolder(path.substr(0, slash)));
 }
 
 int MemoryTree::Inspect(std::string_view path, FileInfo* info) const {
@@ -272,6 +285,7 @@ int MemoryTree::RemoveDir(std::string_view path) {
   if (found->second->file != nullptr) return ENOTDIR;
   if (!found->second->names.empty()) return ENOTEMPTY;
   parent->names.erase(found);
+  last_folder_ = nullptr;
   return 0;
 }
 
@@ -297,6 +311,7 @@ void MemoryTree::RemoveTree(std::string_view path) {
   if (parent == nullptr) return;
   const auto found = parent->names.find(name);
   if (found != parent->names.end()) parent->names.erase(found);
+  last_folder_ = nullptr;
 }
 
 }  // namespace fedwatt

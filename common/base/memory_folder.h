@@ -104,6 +104,7 @@ class MemoryTree {
   };
 
   const Node* Find(std::string_view path) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  const Node* FindFolder(std::string_view path) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The folder that `path` is to be in; `name` is its last part. Null: no such folder.
   Node* Parent(std::string_view path, std::string_view* name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -111,6 +112,9 @@ class MemoryTree {
 
   mutable Mutex mutex_;
   Node root_ ABSL_GUARDED_BY(mutex_);
+  // The folder that was last asked for: most calls are about files of one folder.
+  mutable std::string last_path_ ABSL_GUARDED_BY(mutex_);
+  mutable const Node* last_folder_ ABSL_GUARDED_BY(mutex_) = nullptr;
   std::unordered_map<size_t, std::weak_ptr<const std::string>> shared_ ABSL_GUARDED_BY(mutex_);
   size_t swept_ ABSL_GUARDED_BY(mutex_) = 0;  // its size after the last sweep
 };

@@ -93,8 +93,10 @@ absl::Status TakeZstdSection(std::span<const uint8_t>* bytes,
   if (size > bytes->size()) return Malformed("the frame ends early");
   ZSTD_inBuffer in{bytes->data(), size, 0};
   *bytes = bytes->subspan(size);
-  const std::unique_ptr<ZSTD_DCtx, FreeZstd> context(ZSTD_createDCtx());
+  // Making one costs more than a small section, and a round has many of these.
+  static thread_local std::unique_ptr<ZSTD_DCtx, FreeZstd> context(ZSTD_createDCtx());
   if (context == nullptr) return absl::ResourceExhaustedError("zstd: no memory to decompress");
+  ZSTD_DCtx_reset(context.get(), ZSTD_reset_session_and_parameters);
   ZSTD_DCtx_setParameter(context.get(), ZSTD_d_windowLogMax, kWindowLog);
   bool ended = false;
   bool any = false;

@@ -211,6 +211,20 @@ TEST(MemoryFolderTest, EqualFilesAreThereOnceUntilOneIsWrittenTo) {
   EXPECT_EQ(Text(a->bytes()), content);
 }
 
+TEST(MemoryFolderTest, AFolderThatIsMadeAgainIsAnother) {
+  const MemoryFolder folder;
+  const std::string sub = folder.path() + "/sub";
+  ASSERT_TRUE(EnsureDir(sub).ok());
+  ASSERT_TRUE(WriteFileAtomic(sub + "/a", "old").ok());
+  RemoveTree(sub);
+  EXPECT_FALSE(FileExists(sub + "/a"));
+  EXPECT_FALSE(WriteFileAtomic(sub + "/a", "x").ok());
+  ASSERT_TRUE(EnsureDir(sub).ok());
+  EXPECT_TRUE(ListDir(sub)->empty());
+  ASSERT_TRUE(RemoveDir(sub).ok());
+  EXPECT_FALSE(WriteFileAtomic(sub + "/a", "x").ok());
+}
+
 TEST(MemoryFolderTest, LaterChangesHaveLaterDates) {
   const MemoryFolder folder;
   ASSERT_TRUE(WriteFileAtomic(folder.path() + "/b", "").ok());
