@@ -57,6 +57,7 @@ void Checker::On(const ClientsAssigned& record) {
   if (std::exchange(facts->assigned, true)) Break(record.key, "clients were assigned twice");
   facts->clients = record.clients.size();
   facts->codecs = record.codecs;
+  facts->inclusion = record.inclusion;
   const std::set<std::string> unique(record.clients.begin(), record.clients.end());
   if (unique.size() != record.clients.size()) {
     Break(record.key, "a client has two assignments of one attempt");
@@ -156,7 +157,8 @@ void Checker::On(const RoundCommitted& record) {
   }
   last = record.key.round;
   if (replay_ == nullptr) return;
-  const absl::Status same = replay_->Commit(record, facts->accepted, facts->codecs);
+  const absl::Status same =
+      replay_->Commit(record, facts->accepted, facts->codecs, facts->inclusion);
   if (!same.ok()) return Break(record.key, StatusText(same));
   ++replayed_;
 }

@@ -53,6 +53,7 @@ class Checker {
   struct AttemptFacts {
     uint32_t min_reports = 0;
     std::vector<std::string> codecs;
+    std::vector<double> inclusion;
     size_t clients = 0;
     std::map<uint32_t, ReportAccepted> accepted;
     std::map<uint32_t, uint64_t> accepted_in;  // which life of the coordinator

@@ -7,6 +7,7 @@
 #include "common/base/status_macros.h"
 #include "server/driver/model_io.h"
 #include "server/driver/update_fold.h"
+#include "server/selectors/unbiased_weights.h"
 
 namespace fedwatt {
 namespace {
@@ -47,10 +48,13 @@ void ModelReplay::Keep(const Digest& sha256, const std::string& bytes) {
 
 absl::Status ModelReplay::Commit(const RoundCommitted& commit,
                                  const std::map<uint32_t, ReportAccepted>& accepted,
-                                 const std::vector<std::string>& codecs) {
+                                 const std::vector<std::string>& codecs,
+                                 const std::vector<double>& inclusion) {
   if (strategy_ == nullptr) {
     FW_ASSIGN_OR_RETURN(strategy_, plugins_.MakeStrategy(setup_->spec.strategy));
   }
+  std::vector<double> multipliers;
+  if (setup_->unbiased_clip) multipliers = UnbiasedMultipliers(inclusion, *setup_->unbiased_clip);
   FW_ASSIGN_OR_RETURN(const auto aggregator, plugins_.MakeAggregator(setup_->Aggregation()));
   // The last first: the sum does not depend on it.
   for (auto it = accepted.rbegin(); it != accepted.rend(); ++it) {
@@ -64,10 +68,11 @@ absl::Status ModelReplay::Commit(const RoundCommitted& commit,
                                   ? codecs[it->first]
                                   : setup_->spec.codec.up;
     FW_ASSIGN_OR_RETURN(const auto codec, setup_->FindUploadCodec(text));
+    const double multiplier = it->first < multipliers.size() ? multipliers[it->first] : 1;
     FoldEntry entry{MakeAssignmentId(commit.key, it->first),
                     report.update.sha256,
                     report.update.size,
-                    report.weight,
+                    setup_->unbiased_clip ? WeighedParts(report.weight, multiplier) : report.weight,
                     it->second.clip_factor,
                     codec,
                     std::make_shared<KeptUpdate>(bytes->second)};

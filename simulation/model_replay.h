@@ -12,7 +12,8 @@
 #include "server/store/store.h"
 
 // Makes each committed model once more, from the initial one and the updates that were accepted,
-// in another order than they came in, and compares.
+// in another order than they came in, and compares. In an unbiased job with the weights that follow
+// from the probabilities that became durable with the assignments.
 namespace fedwatt {
 
 // One thread.
@@ -26,10 +27,11 @@ class ModelReplay {
   // An update's bytes, until its round is over.
   void Keep(const Digest& sha256, const std::string& bytes);
 
+  // `accepted`: the attempt's reports by index; `codecs` and `inclusion` as of its assignments.
   // DATA_LOSS: another model came out, or an accepted update was never sent.
   absl::Status Commit(const RoundCommitted& commit,
                       const std::map<uint32_t, ReportAccepted>& accepted,
-                      const std::vector<std::string>& codecs);
+                      const std::vector<std::string>& codecs, const std::vector<double>& inclusion);
 
  private:
   ModelReplay() = default;

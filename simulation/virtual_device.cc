@@ -6,6 +6,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/file.h"
 #include "common/base/rng.h"
 #include "common/base/status_macros.h"
 #include "server/driver/attempt_board.h"
@@ -206,6 +207,12 @@ LinkEvents VirtualDevice::MakeLinkEvents() {
       context_->update_sent(report.update.sha256, report.update.inline_data);
     }
   };
+  if (context_->update_sent) {
+    events.upload_begun = [this](const Report& report, const std::string& path) {
+      auto bytes = ReadFile(path, report.update.size);
+      if (bytes.ok()) context_->update_sent(report.update.sha256, *bytes);
+    };
+  }
   events.fault = [this](const MessageFault& fault) {
     Note(TraceKind::kFault, static_cast<int64_t>(fault.kind));
   };

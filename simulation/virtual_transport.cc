@@ -261,6 +261,7 @@ void VirtualTransport::Upload(const Report& report, uint64_t offset, const std::
   if (events_.report_sent) {
     events_.report_sent(received->value, received->bytes + report.update.size - offset);
   }
+  if (events_.upload_begun) events_.upload_begun(received->value, path);
   Send(call, received->bytes,
        [this, call, kept, report = std::move(received->value), offset, path](Coordinator& to,
                                                                              bool heard) {

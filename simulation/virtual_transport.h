@@ -28,6 +28,8 @@ struct LinkEvents {
   std::function<void(const absl::StatusOr<CheckInResponse>& response, uint64_t bytes)>
       check_in_answered;
   std::function<void(const Report& report, uint64_t bytes)> report_sent;
+  // The update goes in pieces, from that file.
+  std::function<void(const Report& report, const std::string& path)> upload_begun;
   std::function<void(const MessageFault& fault)> fault;
 };
 

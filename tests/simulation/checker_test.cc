@@ -105,6 +105,98 @@ TEST_F(CheckerTest, AClientHasOneAssignmentOfAnAttempt) {
   EXPECT_THAT(checker_.violations(), ElementsAre(HasSubstr("two assignments")));
 }
 
+TEST_F(CheckerTest, AnAttemptBeginsIsAssignedAndEndsOnce) {
+  Begin(1);
+  Write(AttemptBegan{.key = kKey, .limits = {.min_reports = 1}});
+  Write(ClientsAssigned{.key = kKey, .clients = {"a", "b"}});
+  Write(AttemptAbandoned{.key = kKey});
+  Write(AttemptAbandoned{.key = kKey});
+  EXPECT_THAT(checker_.violations(),
+              ElementsAre(HasSubstr("began twice"), HasSubstr("clients were assigned twice"),
+                          HasSubstr("ended twice")));
+}
+
+TEST_F(CheckerTest, WhatNeverBeganHasNothing) {
+  Accept(0);
+  Commit(1);
+  Write(ClientsAssigned{.key = kKey, .clients = {"a"}});
+  Write(ReportRefused{.key = kKey});
+  EXPECT_THAT(checker_.violations(),
+              ElementsAre(HasSubstr("a report of an attempt that never began"),
+                          HasSubstr("a commit of an attempt"), HasSubstr("assignments of an"),
+                          HasSubstr("a refusal of an attempt")));
+}
+
+TEST_F(CheckerTest, AReportComesBeforeTheEnd) {
+  Begin(1);
+  Write(AttemptAbandoned{.key = kKey});
+  Accept(0);
+  EXPECT_THAT(checker_.violations(), ElementsAre(HasSubstr("accepted after the end")));
+}
+
+TEST_F(CheckerTest, AReportIsTakenBackOnlyIfItWasLost) {
+  Begin(1);
+  Accept(0);
+  checker_.OnCoordinatorDied();
+  Write(ReportRefused{.key = kKey, .index = 0});
+  EXPECT_THAT(checker_.violations(), IsEmpty());
+  Accept(1);
+  Write(ReportRefused{.key = kKey, .index = 1});
+  EXPECT_THAT(checker_.violations(), ElementsAre(HasSubstr("taken back without a loss")));
+}
+
+TEST_F(CheckerTest, ARoundIsEvaluatedOnce) {
+  for (const uint32_t attempt : {1, 2}) {
+    const RoundKey key{.job = "job", .round = 1, .attempt = attempt, .evaluation = true};
+    Write(AttemptBegan{.key = key, .limits = {.min_reports = 0}});
+    Write(RoundCommitted{.key = key});
+  }
+  EXPECT_THAT(checker_.violations(), ElementsAre(HasSubstr("evaluated twice")));
+}
+
+// What a coordinator would write that gives out more than is left.
+TEST_F(CheckerTest, NothingIsAssignedPastTheBudget) {
+  PutJob job;
+  job.job.id = "job";
+  job.job.spec.budget.joules = 10;
+  const auto write = [this](StoreWrite one) {
+    disk_.Write({one}, [](absl::Status) {});
+    checker_.OnDurable({one});
+  };
+  const auto assign = [&write](uint64_t round) {
+    const RoundKey key{.job = "job", .round = round, .attempt = 1};
+    write(AppendLog{AttemptBegan{.key = key}});
+    ClientsAssigned assigned{.key = key, .clients = {"a"}};
+    assigned.forecasts.resize(1);
+    assigned.forecasts[0].mean_uj = 6'000'000;
+    assigned.forecasts[0].floor_uj = 6'000'000;
+    assigned.forecasts[0].ceiling_uj = 6'000'000;
+    write(AppendLog{assigned});
+  };
+  write(job);
+  assign(1);
+  EXPECT_THAT(checker_.violations(), IsEmpty());
+  assign(2);
+  EXPECT_THAT(checker_.violations(),
+              ElementsAre(HasSubstr("assigned past the budget: 12000000 uJ are booked or reserved, "
+                                    "the limit is 10000000")));
+}
+
+TEST_F(CheckerTest, TheLedgerHasNothingThatNobodyReported) {
+  PutJob job;
+  job.job.id = "job";
+  ReportAccepted accepted{.key = kKey, .index = 0};
+  accepted.report.energy = {Sample(500)};
+  RoundCommitted commit{.key = kKey};
+  commit.summary.reported = 1;
+  disk_.Write({job, AppendLog{AttemptBegan{.key = kKey}},
+               AppendLog{ClientsAssigned{.key = kKey, .clients = {"a"}}}, AppendLog{accepted},
+               AppendLog{commit}},
+              [](absl::Status) {});
+  checker_.Finish("job");
+  EXPECT_THAT(checker_.violations(), ElementsAre(HasSubstr("500 uJ of simulated that nobody")));
+}
+
 TEST_F(CheckerTest, TheLedgerHasWhatWasReported) {
   Begin(1);
   ReportAccepted accepted{.key = kKey, .index = 0};
