@@ -11,6 +11,7 @@
 #include "common/base/rng.h"
 #include "common/base/status_macros.h"
 #include "simulation/availability_trace.h"
+#include "simulation/fleet_csv.h"
 #include "simulation/toml_table.h"
 
 namespace fedwatt {
@@ -19,6 +20,11 @@ namespace {
 constexpr double kMostSeconds = 1e9;
 constexpr double kJoulesPerWattHour = 3600;
 constexpr size_t kMaxClasses = 64;  // as a selector and a report can show
+
+std::string BelowFolder(const std::string& folder, const std::string& path) {
+  const bool as_it_is = absl::StartsWith(path, "/") || folder.empty();
+  return as_it_is ? path : absl::StrCat(folder, "/", path);
+}
 
 void ReadOnOff(const toml::table& table, const std::string& source, const std::string& name,
                const std::string& folder, OnOff* out, absl::Status* status) {
@@ -37,8 +43,7 @@ void ReadOnOff(const toml::table& table, const std::string& source, const std::s
   }
   if (status->ok()) *status = fields.Finish();
   if (!status->ok() || out->pattern != OnOffPattern::kTrace) return;
-  const bool absolute = absl::StartsWith(out->path, "/") || folder.empty();
-  auto traces = LoadAvailabilityTrace(absolute ? out->path : absl::StrCat(folder, "/", out->path));
+  auto traces = LoadAvailabilityTrace(BelowFolder(folder, out->path));
   *status = traces.status();
   if (traces.ok()) out->traces = *std::move(traces);
 }
@@ -104,6 +109,41 @@ void ReadHabits(TomlTable* fields, FleetModel* out) {
   out->attack = static_cast<Attack>(attack);
 }
 
+absl::StatusOr<toml::table> ParseToml(const std::string& text, const std::string& source) {
+  try {
+    return toml::parse(text, source);
+  } catch (const toml::parse_error& error) {
+    return absl::InvalidArgumentError(absl::StrCat(source, ":", error.source().begin.line, ": ",
+                                                   std::string(error.description())));
+  }
+}
+
+absl::Status ReadClasses(TomlTable* fields, std::vector<DeviceClass>* classes) {
+  for (const toml::table* const table : fields->Tables("class")) {
+    FW_ASSIGN_OR_RETURN(DeviceClass one, ReadClass(*table, fields->source()));
+    classes->push_back(std::move(one));
+  }
+  return absl::OkStatus();
+}
+
+// The classes of the file that the key `classes` names, if it is there.
+absl::Status ReadClassesFile(const std::string& folder, TomlTable* fields,
+                             std::vector<DeviceClass>* classes) {
+  std::string path;
+  fields->Text("classes", &path);
+  if (path.empty()) return absl::OkStatus();
+  if (fields->Has("class")) {
+    fields->Fail("classes", "the classes are here or in that file, not in both");
+    return absl::OkStatus();
+  }
+  path = BelowFolder(folder, path);
+  FW_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, bounds::kMaxConfigBytes));
+  FW_ASSIGN_OR_RETURN(const std::string as_toml, FleetCsvAsToml(text, path));
+  FW_ASSIGN_OR_RETURN(const toml::table root, ParseToml(as_toml, path));
+  TomlTable rows(root, path, "");
+  return ReadClasses(&rows, classes);
+}
+
 // Can any device of it ever work?
 absl::Status CheckPossible(const FleetModel& fleet, const std::string& source) {
   const auto impossible = [&source](const std::string& why) {
@@ -153,15 +193,7 @@ FleetModel DefaultFleet() {
 
 absl::StatusOr<FleetModel> ParseFleetModel(const std::string& text, const std::string& source,
                                            const std::string& folder) {
-  const auto read = [&text, &source]() -> absl::StatusOr<toml::table> {
-    try {
-      return toml::parse(text, source);
-    } catch (const toml::parse_error& error) {
-      return absl::InvalidArgumentError(absl::StrCat(source, ":", error.source().begin.line, ": ",
-                                                     std::string(error.description())));
-    }
-  };
-  FW_ASSIGN_OR_RETURN(const toml::table root, read());
+  FW_ASSIGN_OR_RETURN(const toml::table root, ParseToml(text, source));
   FleetModel fleet;
   TomlTable fields(root, source, "");
   size_t assign = 0;
@@ -177,22 +209,23 @@ absl::StatusOr<FleetModel> ParseFleetModel(const std::string& text, const std::s
     ReadOnOff(*table, source, "charging", folder, &fleet.charging, &status);
   }
   FW_RETURN_IF_ERROR(status);
-  for (const toml::table* const table : fields.Tables("class")) {
-    FW_ASSIGN_OR_RETURN(DeviceClass one, ReadClass(*table, source));
-    fleet.classes.push_back(std::move(one));
-  }
+  FW_RETURN_IF_ERROR(ReadClassesFile(folder, &fields, &fleet.classes));
+  FW_RETURN_IF_ERROR(ReadClasses(&fields, &fleet.classes));
   FW_RETURN_IF_ERROR(fields.Finish());
   if (fleet.classes.empty() || fleet.classes.size() > kMaxClasses) {
     return absl::InvalidArgumentError(absl::StrCat(source, ": ", fleet.classes.size(),
                                                    " device classes; write 1 to ", kMaxClasses,
-                                                   " tables [[class]]"));
+                                                   " tables [[class]], or rows of a CSV"));
   }
   FW_RETURN_IF_ERROR(CheckPossible(fleet, source));
   return fleet;
 }
 
 absl::StatusOr<FleetModel> LoadFleetModel(const std::string& path) {
-  FW_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, bounds::kMaxConfigBytes));
+  FW_ASSIGN_OR_RETURN(std::string text, ReadFile(path, bounds::kMaxConfigBytes));
+  if (absl::EndsWith(path, ".csv")) {
+    FW_ASSIGN_OR_RETURN(text, FleetCsvAsToml(text, path));
+  }
   return ParseFleetModel(text, path, DirName(path));
 }
 

@@ -69,8 +69,9 @@ struct FleetModel {
 // Three mains-powered classes, always there. Labelled synthetic.
 FleetModel DefaultFleet();
 
-// TOML. INVALID_ARGUMENT names file, line, key, value and limit; unknown keys are refused. Traces
-// that it names are read, relative to its folder.
+// TOML, or of a path that ends with ".csv" classes alone (fleet_csv.h). INVALID_ARGUMENT names
+// file, line, key, value and limit; unknown keys are refused. Traces that it names are read,
+// relative to its folder.
 absl::StatusOr<FleetModel> LoadFleetModel(const std::string& path);
 absl::StatusOr<FleetModel> ParseFleetModel(const std::string& text, const std::string& source,
                                            const std::string& folder);

@@ -290,6 +290,11 @@ void SimulationImpl::OnDurable(const std::vector<StoreWrite>& batch) {
 absl::Status SimulationImpl::Advance(const Progress& progress) {
   const int64_t end_ms = start_ms_ + options_.most_virtual_ms;
   while (!job_ended_) {
+    if (options_.interrupted && options_.interrupted()) {
+      return absl::CancelledError(absl::StrCat(
+          "interrupted after ", (clock_.NowMs() - start_ms_) / 1000, " s of virtual time and ",
+          points_.size(), " attempts; the same command begins again and gives the same"));
+    }
     executor_.RunReady();
     FW_RETURN_IF_ERROR(host_->failure());
     for (; told_ < points_.size(); ++told_) {

@@ -54,6 +54,8 @@ struct SimulationOptions {
   // Hears of all that becomes durable.
   std::function<void(const std::vector<StoreWrite>&)> on_durable;
   std::optional<bool> keeps_storage;  // empty: of fleets of up to 2,000 devices
+  // Asked between moments of virtual time: true ends the run (CANCELLED).
+  std::function<bool()> interrupted;
   int64_t most_virtual_ms = int64_t{400} * 24 * 3'600'000;
   CarbonConfig carbon;
   std::optional<WindowTarget> target;
@@ -98,7 +100,8 @@ class Simulation {
                                                             std::unique_ptr<TrainingBench> bench);
   virtual ~Simulation() = default;
 
-  // Called after each attempt, with false ends the run early (CANCELLED).
+  // Called after each attempt, with false ends the run early (CANCELLED). What lasts longer than
+  // that is ended by options.interrupted.
   using Progress = std::function<bool(const SimulationPoint&)>;
   virtual absl::StatusOr<SimulationResult> Run(const Progress& progress) = 0;
 };

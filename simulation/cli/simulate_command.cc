@@ -49,7 +49,8 @@ absl::StatusOr<std::unique_ptr<TrainingBench>> MakeBench(const SimulateOptions& 
   });
 }
 
-absl::StatusOr<SimulationOptions> MakeOptions(const SimulateOptions& options) {
+absl::StatusOr<SimulationOptions> MakeOptions(const Context& context,
+                                              const SimulateOptions& options) {
   SimulationOptions simulation;
   JobOverrides overrides{.environment = JobEnvironment(), .set = options.set};
   if (!options.bundle.empty()) overrides.set.push_back("model.bundle=" + options.bundle);
@@ -60,6 +61,7 @@ absl::StatusOr<SimulationOptions> MakeOptions(const SimulateOptions& options) {
   }
   simulation.devices = options.clients;
   simulation.seed = options.seed;
+  simulation.interrupted = [shutdown = context.shutdown] { return shutdown->requested(); };
   simulation.dataset = options.dataset;
   simulation.evaluation_dataset = options.evaluation_dataset;
   simulation.trace_path = options.trace;
@@ -199,6 +201,7 @@ absl::StatusOr<SeedSearchResult> Search(const Context& context, const SimulateOp
         LoadJobFile(options.job_file, {.environment = JobEnvironment(), .set = options.set}));
     search.base.devices = options.clients;
   }
+  search.base.interrupted = [shutdown = context.shutdown] { return shutdown->requested(); };
   search.base.scratch_dir = scratch;
   search.base.bundle = absl::StrCat(scratch, "/searched.fwb");
   FW_RETURN_IF_ERROR(WriteSyntheticBundle(search.base.bundle, 64));
@@ -239,7 +242,7 @@ int Simulate(const Context& context, const SimulateOptions& options) {
   }
   auto bench = MakeBench(options, context.clock);
   if (!bench.ok()) return Fail(context, bench.status());
-  auto made = MakeOptions(options);
+  auto made = MakeOptions(context, options);
   if (!made.ok()) return Fail(context, made.status());
   const std::string scratch = made->scratch_dir;
   Progress progress(context, options, made->job.rounds);
@@ -280,7 +283,8 @@ void AddSimulateCommands(CLI::App& app, Action* action) {
       ->check(CLI::Range(uint64_t{1}, uint64_t{100'000'000}));
   command->add_option("--seed", options->seed, "The same one gives the same run")
       ->capture_default_str();
-  command->add_option("--fleet", options->fleet, "Fleet model (TOML); default: a synthetic one");
+  command->add_option("--fleet", options->fleet,
+                      "Fleet model (TOML, or CSV of its classes); default: a synthetic one");
   command->add_option("--trainer", options->trainer, "synthetic, or torch for real training")
       ->capture_default_str()
       ->check(CLI::IsMember({"synthetic", "torch"}));

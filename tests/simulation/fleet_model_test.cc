@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/file.h"
+#include "tests/common/base/temp_dir.h"
 
 namespace fedwatt {
 namespace {
@@ -72,6 +74,86 @@ TEST(FleetModel, AFleetThatCanNeverWorkIsRefused) {
   EXPECT_THAT(ErrorOf(absl::StrCat("min_charge = 0.5\n", kClass, "initial_charge = [0.1, 0.4]\n")),
               HasSubstr("raise initial_charge"));
   EXPECT_THAT(ErrorOf(absl::StrCat(kClass, "share = 0\n")), HasSubstr("share = 0"));
+}
+
+class FleetCsv : public ::testing::Test {
+ protected:
+  std::string Write(const std::string& name, const std::string& text) {
+    const std::string path = dir_.File(name);
+    EXPECT_TRUE(WriteFileAtomic(path, text).ok());
+    return path;
+  }
+  std::string ErrorOfCsv(const std::string& text) {
+    return std::string(LoadFleetModel(Write("fleet.csv", text)).status().message());
+  }
+
+  TempDir dir_;
+};
+
+constexpr char kRows[] = R"(# measured in the laboratory
+name,share,gflops,train_w,battery_wh,initial_charge,radio,region
+
+007 phone,0.7,5,4.5,12,0.3 1,lte,DE
+board,.3,1e1,12,,,,
+)";
+
+TEST_F(FleetCsv, ARowIsAClass) {
+  const auto fleet = LoadFleetModel(Write("fleet.csv", kRows));
+  ASSERT_TRUE(fleet.ok()) << fleet.status();
+  ASSERT_EQ(fleet->classes.size(), 2U);
+  const DeviceClass& phone = fleet->classes[0];
+  EXPECT_EQ(phone.name, "007 phone");
+  EXPECT_EQ(phone.train_w, 4.5);
+  EXPECT_EQ(phone.battery.capacity_j, 12 * 3600);
+  EXPECT_EQ(phone.charge_min, 0.3);
+  EXPECT_EQ(phone.charge_max, 1);
+  EXPECT_EQ(phone.radio, RadioLink::kLte);
+  EXPECT_EQ(phone.region, "DE");
+  // Empty cells leave the defaults.
+  const DeviceClass& board = fleet->classes[1];
+  EXPECT_EQ(board.share, 0.3);
+  EXPECT_EQ(board.gflops, 10);
+  EXPECT_EQ(board.battery.capacity_j, 0);
+  EXPECT_EQ(board.radio, RadioLink::kWifi);
+}
+
+TEST_F(FleetCsv, AFleetsHabitsMayStandBesideIt) {
+  Write("classes.csv", kRows);
+  const auto fleet =
+      LoadFleetModel(Write("fleet.toml", "min_charge = 0.25\nclasses = \"classes.csv\"\n"));
+  ASSERT_TRUE(fleet.ok()) << fleet.status();
+  EXPECT_EQ(fleet->min_charge, 0.25);
+  EXPECT_EQ(fleet->classes.size(), 2U);
+  const auto both =
+      LoadFleetModel(Write("both.toml", absl::StrCat("classes = \"classes.csv\"\n", kClass)));
+  EXPECT_THAT(std::string(both.status().message()), HasSubstr("not in both"));
+  const auto absent = LoadFleetModel(Write("absent.toml", "classes = \"no.csv\"\n"));
+  EXPECT_THAT(std::string(absent.status().message()), HasSubstr("no.csv"));
+}
+
+TEST_F(FleetCsv, ErrorsNameLineColumnValueAndLimit) {
+  EXPECT_THAT(ErrorOfCsv("name,train_w\na,4\n\nb,-3\n"),
+              HasSubstr("fleet.csv:4: class.train_w: -3: must be from 0 to"));
+  EXPECT_THAT(ErrorOfCsv("name,train_w\na,four\n"),
+              HasSubstr("fleet.csv:2: class.train_w: must be a number"));
+  EXPECT_THAT(ErrorOfCsv("name,train_w\na,nan\n"), HasSubstr("fleet.csv:2: class.train_w: nan"));
+  EXPECT_THAT(ErrorOfCsv("name,trian_w\na,4\n"),
+              HasSubstr("class.trian_w: unknown key; did you mean \"train_w\"?"));
+  EXPECT_THAT(ErrorOfCsv("name,initial_charge\na,0.9 0.1\n"),
+              HasSubstr("fleet.csv:2: class.initial_charge: [0.9, 0.1]: must rise"));
+  EXPECT_THAT(ErrorOfCsv("name,radio\na,5g\n"), HasSubstr("fleet.csv:2: class.radio"));
+  EXPECT_THAT(ErrorOfCsv("name,train_w\na\n"),
+              HasSubstr("fleet.csv:2: 1 cells, and the first row has 2 columns"));
+  EXPECT_THAT(ErrorOfCsv("name,name\na,b\n"), HasSubstr("fleet.csv:1: the column name is there"));
+  EXPECT_THAT(ErrorOfCsv("name,\na,b\n"), HasSubstr("fleet.csv:1: a column without a name"));
+  EXPECT_THAT(ErrorOfCsv("a phone,4\n"), HasSubstr("the first row names the columns"));
+  EXPECT_THAT(ErrorOfCsv("name\n\"a\"\n"), HasSubstr("without quotes"));
+  EXPECT_THAT(ErrorOfCsv("name\n"), HasSubstr("no class in it"));
+  EXPECT_THAT(ErrorOfCsv(""), HasSubstr("no class in it"));
+}
+
+TEST_F(FleetCsv, AFleetThatCanNeverWorkIsRefused) {
+  EXPECT_THAT(ErrorOfCsv("name,share\na,0\n"), HasSubstr("every class has share = 0"));
 }
 
 TEST(FleetModel, TraitsFollowTheSharesAndTheSeed) {

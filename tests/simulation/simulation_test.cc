@@ -91,6 +91,28 @@ TEST_F(SimulationTest, TheSameSeedGivesTheSameTraceAndAnotherSeedAnother) {
   EXPECT_NE(Run().trace_hash, first.trace_hash);
 }
 
+// Weights by probabilities, and updates that are too large to travel inside of reports.
+TEST_F(SimulationTest, UnbiasedAndPiecewiseUpdatesAreReplayedToo) {
+  options_.job.selector = {"joule", {{"unbiased", 10}}};
+  options_.devices = 40;
+  EXPECT_EQ(Run().replayed_commits, 4U);
+  options_.job.codec.up = "raw_f32";
+  ASSERT_TRUE(WriteSyntheticBundle(options_.bundle, 100'000).ok());
+  EXPECT_EQ(Run().replayed_commits, 4U);
+}
+
+// Not only when an attempt ends: of a round that lasts, too.
+TEST_F(SimulationTest, ItIsInterruptedBetweenEvents) {
+  options_.fleet.work_scale = 1e6;
+  int asked = 0;
+  options_.interrupted = [&asked] { return ++asked == 12; };
+  const auto result = TryRun();
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kCancelled);
+  EXPECT_THAT(std::string(result.status().message()), HasSubstr("interrupted after"));
+  EXPECT_THAT(std::string(result.status().message()), HasSubstr("and 0 attempts"));
+  EXPECT_EQ(asked, 12);
+}
+
 TEST_F(SimulationTest, StateFoldersInMemoryAreAsThoseOnTheDisk) {
   options_.fleet.dropouts_per_hour = 10;
   options_.fleet.work_scale = 1e6;
