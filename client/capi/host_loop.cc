@@ -4,7 +4,9 @@
 #include <exception>
 #include <limits>
 #include <new>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 
@@ -55,9 +57,7 @@ uint64_t HostLoop::PostAfter(int64_t delay_ms, Task task) {
   uint64_t id = 0;
   {
     MutexLock lock(&mutex_);
-    id = next_id_++;
-    timers_.emplace(TimerKey(due_us, id), std::move(task));
-    due_by_id_.emplace(id, due_us);
+    id = timers_.Add(due_us, std::move(task));
     wake = TakeWake(due_us);
   }
   if (wake && wake_) wake_();
@@ -65,31 +65,22 @@ uint64_t HostLoop::PostAfter(int64_t delay_ms, Task task) {
 }
 
 bool HostLoop::Cancel(uint64_t timer_id) {
-  Task dropped;  // destroyed after the lock is released: its captures may call us
+  std::optional<Task> dropped;
   MutexLock lock(&mutex_);
-  const auto due = due_by_id_.find(timer_id);
-  if (due == due_by_id_.end()) return false;
-  const auto timer = timers_.find(TimerKey(due->second, timer_id));
-  dropped = std::move(timer->second);
-  timers_.erase(timer);
-  due_by_id_.erase(due);
-  return true;
+  dropped = timers_.Cancel(timer_id);
+  return dropped.has_value();
 }
 
 void HostLoop::MoveDueTimers() {
   const int64_t now_us = clock_->MonotonicUs();
-  while (!timers_.empty() && timers_.begin()->first.first <= now_us) {
-    const auto due = timers_.begin();
-    due_by_id_.erase(due->first.second);
-    ready_.push_back(std::move(due->second));
-    timers_.erase(due);
-  }
+  while (auto due = timers_.TakeDue(now_us)) ready_.push_back(*std::move(due));
 }
 
 int64_t HostLoop::NextWakeMs() const {
   if (!ready_.empty()) return 0;
-  if (timers_.empty()) return kUntilWoken;
-  const int64_t wait_us = timers_.begin()->first.first - clock_->MonotonicUs();
+  const std::optional<int64_t> due_us = timers_.NextDueUs();
+  if (!due_us.has_value()) return kUntilWoken;
+  const int64_t wait_us = *due_us - clock_->MonotonicUs();
   return std::max<int64_t>(0, (wait_us + 999) / 1000);
 }
 
@@ -137,13 +128,12 @@ void HostLoop::Break(const absl::Status& why) {
 
 void HostLoop::Finish() {
   std::deque<Task> ready;
-  std::map<TimerKey, Task> timers;
+  TimerQueue timers;
   MutexLock lock(&mutex_);
   if (broken_.ok()) broken_ = absl::FailedPreconditionError("the client was closed");
   while (running_) stopped_.Wait(&mutex_);
   ready.swap(ready_);
-  timers.swap(timers_);
-  due_by_id_.clear();
+  std::swap(timers, timers_);
 }
 
 Task GuardedExecutor::Guard(Task task) const {

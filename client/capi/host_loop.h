@@ -3,14 +3,13 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
-#include <map>
-#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "common/base/clock.h"
 #include "common/base/executor.h"
 #include "common/base/mutex.h"
+#include "common/base/timer_queue.h"
 
 namespace fedwatt {
 
@@ -44,8 +43,6 @@ class HostLoop final : public Executor {
   void Finish();
 
  private:
-  using TimerKey = std::pair<int64_t, uint64_t>;  // due (monotonic us), id
-
   void MoveDueTimers() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   int64_t NextWakeMs() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether who posted has to wake the host.
@@ -57,10 +54,8 @@ class HostLoop final : public Executor {
 
   mutable Mutex mutex_;
   CondVar stopped_;
-  uint64_t next_id_ ABSL_GUARDED_BY(mutex_) = 1;
   std::deque<Task> ready_ ABSL_GUARDED_BY(mutex_);
-  std::map<TimerKey, Task> timers_ ABSL_GUARDED_BY(mutex_);
-  std::map<uint64_t, int64_t> due_by_id_ ABSL_GUARDED_BY(mutex_);
+  TimerQueue timers_ ABSL_GUARDED_BY(mutex_);
   bool running_ ABSL_GUARDED_BY(mutex_) = false;
   // When the host will call without being woken; 0 before it was told.
   int64_t expected_us_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -13,40 +13,28 @@ void ManualExecutor::Post(Task task) {
 uint64_t ManualExecutor::PostAfter(int64_t delay_ms, Task task) {
   MutexLock lock(&mutex_);
   const int64_t due_us = clock_->MonotonicUs() + std::max<int64_t>(delay_ms, 0) * 1000;
-  const uint64_t id = next_id_++;
-  timers_.emplace(TimerKey(due_us, id), std::move(task));
-  due_by_id_[id] = due_us;
-  return id;
+  return timers_.Add(due_us, std::move(task));
 }
 
 bool ManualExecutor::Cancel(uint64_t timer_id) {
-  Task dropped;
+  std::optional<Task> dropped;
   MutexLock lock(&mutex_);
-  const auto due = due_by_id_.find(timer_id);
-  if (due == due_by_id_.end()) return false;
-  const auto timer = timers_.find(TimerKey(due->second, timer_id));
-  dropped = std::move(timer->second);
-  timers_.erase(timer);
-  due_by_id_.erase(due);
-  return true;
+  dropped = timers_.Cancel(timer_id);
+  return dropped.has_value();
+}
+
+std::optional<Task> ManualExecutor::TakeNext() {
+  MutexLock lock(&mutex_);
+  if (ready_.empty()) return timers_.TakeDue(clock_->MonotonicUs());
+  std::optional<Task> task = std::move(ready_.front());
+  ready_.pop_front();
+  return task;
 }
 
 bool ManualExecutor::RunOne() {
-  Task task;
-  {
-    MutexLock lock(&mutex_);
-    if (!ready_.empty()) {
-      task = std::move(ready_.front());
-      ready_.pop_front();
-    } else if (!timers_.empty() && timers_.begin()->first.first <= clock_->MonotonicUs()) {
-      task = std::move(timers_.begin()->second);
-      due_by_id_.erase(timers_.begin()->first.second);
-      timers_.erase(timers_.begin());
-    } else {
-      return false;
-    }
-  }
-  task();
+  std::optional<Task> task = TakeNext();
+  if (!task.has_value()) return false;
+  (*task)();
   return true;
 }
 
@@ -71,8 +59,9 @@ int ManualExecutor::AdvanceMs(int64_t delta_ms) {
 
 int64_t ManualExecutor::NextTimerDelayMs() const {
   MutexLock lock(&mutex_);
-  if (timers_.empty()) return -1;
-  return std::max<int64_t>(timers_.begin()->first.first - clock_->MonotonicUs(), 0) / 1000;
+  const std::optional<int64_t> due_us = timers_.NextDueUs();
+  if (!due_us.has_value()) return -1;
+  return std::max<int64_t>(*due_us - clock_->MonotonicUs(), 0) / 1000;
 }
 
 int ManualExecutor::pending() const {

@@ -5,13 +5,12 @@
 
 #include <cstdint>
 #include <deque>
-#include <map>
-#include <unordered_map>
-#include <utility>
+#include <optional>
 
 #include "common/base/executor.h"
 #include "common/base/fake_clock.h"
 #include "common/base/mutex.h"
+#include "common/base/timer_queue.h"
 
 namespace fedwatt {
 
@@ -41,17 +40,14 @@ class ManualExecutor final : public Executor {
   int pending() const;
 
  private:
-  using TimerKey = std::pair<int64_t, uint64_t>;  // due (monotonic us), id
-
+  std::optional<Task> TakeNext();
   bool RunOne();
 
   FakeClock* const clock_;
 
   mutable Mutex mutex_;
-  uint64_t next_id_ ABSL_GUARDED_BY(mutex_) = 1;
   std::deque<Task> ready_ ABSL_GUARDED_BY(mutex_);
-  std::map<TimerKey, Task> timers_ ABSL_GUARDED_BY(mutex_);
-  std::unordered_map<uint64_t, int64_t> due_by_id_ ABSL_GUARDED_BY(mutex_);  // of timers_
+  TimerQueue timers_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace fedwatt

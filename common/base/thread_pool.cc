@@ -1,6 +1,7 @@
 #include "common/base/thread_pool.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 namespace fedwatt {
@@ -24,38 +25,31 @@ void ThreadPool::Post(Task task) {
 
 uint64_t ThreadPool::PostAfter(int64_t delay_ms, Task task) {
   const int64_t due_us = clock_.MonotonicUs() + std::max<int64_t>(delay_ms, 0) * 1000;
+  std::optional<Task> dropped;
   uint64_t id = 0;
   {
     MutexLock lock(&mutex_);
-    id = next_id_++;
-    if (stopping_) return id;
-    timers_.emplace(TimerKey(due_us, id), std::move(task));
-    due_by_id_.emplace(id, due_us);
+    id = timers_.Add(due_us, std::move(task));
+    if (stopping_) dropped = timers_.Cancel(id);
   }
   wake_.NotifyOne();
   return id;
 }
 
 bool ThreadPool::Cancel(uint64_t timer_id) {
-  Task dropped;  // destroyed after the lock is released: its captures may call us
+  std::optional<Task> dropped;
   MutexLock lock(&mutex_);
-  const auto due = due_by_id_.find(timer_id);
-  if (due == due_by_id_.end()) return false;
-  const auto timer = timers_.find(TimerKey(due->second, timer_id));
-  dropped = std::move(timer->second);
-  timers_.erase(timer);
-  due_by_id_.erase(due);
-  return true;
+  dropped = timers_.Cancel(timer_id);
+  return dropped.has_value();
 }
 
 void ThreadPool::Shutdown() {
-  std::map<TimerKey, Task> dropped;
+  TimerQueue dropped;
   {
     MutexLock lock(&mutex_);
     stopping_ = true;
     MoveDueTimers();
-    dropped.swap(timers_);
-    due_by_id_.clear();
+    std::swap(dropped, timers_);
   }
   wake_.NotifyAll();
   for (std::thread& thread : threads_) {
@@ -65,20 +59,16 @@ void ThreadPool::Shutdown() {
 
 void ThreadPool::MoveDueTimers() {
   const int64_t now_us = clock_.MonotonicUs();
-  while (!timers_.empty() && timers_.begin()->first.first <= now_us) {
-    const auto due = timers_.begin();
-    due_by_id_.erase(due->first.second);
-    ready_.push_back(std::move(due->second));
-    timers_.erase(due);
-  }
+  while (auto due = timers_.TakeDue(now_us)) ready_.push_back(*std::move(due));
 }
 
 void ThreadPool::WaitForWork() {
-  if (timers_.empty()) {
+  const std::optional<int64_t> due_us = timers_.NextDueUs();
+  if (!due_us.has_value()) {
     wake_.Wait(&mutex_);
     return;
   }
-  const int64_t wait_us = timers_.begin()->first.first - clock_.MonotonicUs();
+  const int64_t wait_us = *due_us - clock_.MonotonicUs();
   if (wait_us > 0) wake_.WaitFor(&mutex_, wait_us);
 }
 
@@ -96,7 +86,7 @@ void ThreadPool::Work() {
       task = std::move(ready_.front());
       ready_.pop_front();
       // This thread is now busy: somebody else has to watch the queue and the next timer.
-      if (!ready_.empty() || !timers_.empty()) wake_.NotifyOne();
+      if (!ready_.empty() || timers_.NextDueUs().has_value()) wake_.NotifyOne();
     }
     task();
   }

@@ -4,14 +4,13 @@
 
 #include <cstdint>
 #include <deque>
-#include <map>
 #include <thread>
-#include <utility>
 #include <vector>
 
 #include "common/base/clock.h"
 #include "common/base/executor.h"
 #include "common/base/mutex.h"
+#include "common/base/timer_queue.h"
 
 namespace fedwatt {
 
@@ -36,8 +35,6 @@ class ThreadPool final : public Executor {
   void Shutdown();
 
  private:
-  using TimerKey = std::pair<int64_t, uint64_t>;  // due (monotonic us), id
-
   void Work();
   void MoveDueTimers() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void WaitForWork() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -47,10 +44,8 @@ class ThreadPool final : public Executor {
   Mutex mutex_;
   CondVar wake_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  uint64_t next_id_ ABSL_GUARDED_BY(mutex_) = 1;
   std::deque<Task> ready_ ABSL_GUARDED_BY(mutex_);
-  std::map<TimerKey, Task> timers_ ABSL_GUARDED_BY(mutex_);
-  std::map<uint64_t, int64_t> due_by_id_ ABSL_GUARDED_BY(mutex_);
+  TimerQueue timers_ ABSL_GUARDED_BY(mutex_);
 
   std::vector<std::thread> threads_;  // constant between construction and Shutdown
 };
