@@ -141,6 +141,19 @@ int64_t NumberOf(const std::optional<Enum>& value) {
   return value ? static_cast<int64_t>(*value) : 0;
 }
 
+// The kind, what `axis` groups by, and the figures.
+absl::StatusOr<std::vector<EnergySum>> ReadSums(SqliteQuery query, EnergyAxis axis) {
+  std::vector<EnergySum> sums;
+  for (;;) {
+    FW_ASSIGN_OR_RETURN(const bool row, query.Step());
+    if (!row) return sums;
+    EnergySum& sum = sums.emplace_back();
+    KindAt(query, 0, &sum.label);
+    LabelAt(query, axis, &sum.label);
+    sum.figures = FiguresAt(query, 8);
+  }
+}
+
 // evaluation, round, hour, party, phase, source, quality, scope, use, carbon, and the figures.
 absl::StatusOr<std::vector<EnergySum>> ReadCells(SqliteQuery query) {
   std::vector<EnergySum> sums;
@@ -243,16 +256,7 @@ absl::StatusOr<std::vector<EnergySum>> SqliteTables::LoadClientSums(const JobSco
   static const std::string kSql =
       absl::StrCat("SELECT party, source, quality, scope, \"use\", carbon, client, evaluation, ",
                    kFigures, " FROM client_sums WHERE tenant = ? AND population = ? AND job = ?");
-  SqliteQuery query = BindScope(db_->Query(kSql.c_str()), scope);
-  std::vector<EnergySum> sums;
-  for (;;) {
-    FW_ASSIGN_OR_RETURN(const bool row, query.Step());
-    if (!row) return sums;
-    EnergySum& sum = sums.emplace_back();
-    KindAt(query, 0, &sum.label);
-    LabelAt(query, EnergyAxis::kClient, &sum.label);
-    sum.figures = FiguresAt(query, 8);
-  }
+  return ReadSums(BindScope(db_->Query(kSql.c_str()), scope), EnergyAxis::kClient);
 }
 
 absl::StatusOr<std::vector<EnergySum>> SqliteTables::SumRows(const JobScope& scope, EnergyAxis axis,
@@ -270,15 +274,7 @@ absl::StatusOr<std::vector<EnergySum>> SqliteTables::SumRows(const JobScope& sco
       .Bind(filter.round ? static_cast<int64_t>(*filter.round) : -1)
       .Bind(filter.source)
       .Bind(filter.client);
-  std::vector<EnergySum> sums;
-  for (;;) {
-    FW_ASSIGN_OR_RETURN(const bool row, query.Step());
-    if (!row) return sums;
-    EnergySum& sum = sums.emplace_back();
-    KindAt(query, 0, &sum.label);
-    LabelAt(query, axis, &sum.label);
-    sum.figures = FiguresAt(query, 8);
-  }
+  return ReadSums(std::move(query), axis);
 }
 
 absl::Status SqliteTables::ForgetInSums(const std::string& tenant, const std::string& population,
