@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -53,5 +54,8 @@ struct DatasetConfig {
 
 // INVALID_ARGUMENT, NOT_FOUND or DATA_LOSS name the file, the value and what is expected.
 absl::StatusOr<std::shared_ptr<const Dataset>> OpenDataset(const DatasetConfig& config);
+
+using DatasetOpener =
+    std::function<absl::StatusOr<std::shared_ptr<const Dataset>>(const DatasetConfig&)>;
 
 }  // namespace fedwatt

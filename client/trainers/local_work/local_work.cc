@@ -7,12 +7,21 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/base/cpu_time.h"
+#include "common/base/status_macros.h"
 
 namespace fedwatt {
 namespace {
 
 int64_t Product(const std::vector<int64_t>& shape) {
   return std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
+}
+
+// Of this process, so far.
+uint64_t PeakMemoryBytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<uint64_t>(usage.ru_maxrss) * 1024;
 }
 
 }  // namespace
@@ -145,10 +154,34 @@ PhaseTimer::~PhaseTimer() {
       static_cast<double>(clock_.MonotonicUs() - start_us_) * 1e-6;
 }
 
-uint64_t PeakMemoryBytes() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<uint64_t>(usage.ru_maxrss) * 1024;
+absl::StatusOr<TrainResult> RunLocalWork(const Clock& clock, const TrainRequest& request,
+                                         const std::atomic<bool>& cancel,
+                                         const WorkMonitor::ProgressFn& progress,
+                                         const LocalSteps& steps) {
+  const int64_t cpu_start_us = SelfCpuTimeUs();
+  const int64_t limit_ms = TimeLimitMs(request);
+  WorkMonitor monitor(clock, clock.MonotonicUs() + limit_ms * 1000, limit_ms, cancel, progress);
+  FW_RETURN_IF_ERROR(monitor.Check());
+  TrainResult result;
+  {
+    PhaseTimer timer(clock, "load", &result.metrics);
+    FW_RETURN_IF_ERROR(steps.load(monitor));
+  }
+  monitor.Alive();
+  FW_RETURN_IF_ERROR(steps.work(monitor, &result));
+  result.weight = request.plan.weight_by == WeightBy::kUniform ? 1 : result.metrics.examples;
+  result.metrics.peak_memory_bytes = PeakMemoryBytes();
+  result.cpu_time_us = SelfCpuTimeUs() - cpu_start_us;
+  return result;
+}
+
+absl::Status CurrentDataset::Switch(const DatasetConfig& config) {
+  const std::string key = config.ToString();
+  if (dataset_ != nullptr && key == key_) return absl::OkStatus();
+  dataset_.reset();
+  FW_ASSIGN_OR_RETURN(dataset_, open_(config));
+  key_ = key;
+  return absl::OkStatus();
 }
 
 }  // namespace fedwatt

@@ -3,11 +3,13 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "client/datasets/dataset.h"
 #include "client/sdk/trainer.h"
 #include "common/base/clock.h"
@@ -112,7 +114,32 @@ class PhaseTimer {
   const int64_t start_us_;
 };
 
-// Of this process, so far.
-uint64_t PeakMemoryBytes();
+// What a trainer does for one request, within what is alike for all: the time limit, the seconds of
+// "load", and in the end weight, peak memory and processor time of this process.
+struct LocalSteps {
+  std::function<absl::Status(WorkMonitor&)> load;
+  std::function<absl::Status(WorkMonitor&, TrainResult*)> work;
+};
+absl::StatusOr<TrainResult> RunLocalWork(const Clock& clock, const TrainRequest& request,
+                                         const std::atomic<bool>& cancel,
+                                         const WorkMonitor::ProgressFn& progress,
+                                         const LocalSteps& steps);
+
+// The dataset of the last request, kept open for the next one.
+class CurrentDataset {
+ public:
+  explicit CurrentDataset(DatasetOpener open) : open_(std::move(open)) {}
+
+  // Opens it unless it is the one that is open. After an error none is.
+  absl::Status Switch(const DatasetConfig& config);
+
+  // After Switch.
+  const Dataset& get() const { return *dataset_; }
+
+ private:
+  const DatasetOpener open_;
+  std::string key_;
+  std::shared_ptr<const Dataset> dataset_;
+};
 
 }  // namespace fedwatt

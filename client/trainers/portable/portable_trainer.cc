@@ -125,7 +125,8 @@ absl::Status WriteUpdate(const TrainRequest& request, GraphWork& work, uint64_t*
 
 class PortableTrainer final : public Trainer {
  public:
-  explicit PortableTrainer(const PortableTrainerOptions& options) : options_(options) {}
+  explicit PortableTrainer(const PortableTrainerOptions& options)
+      : options_(options), dataset_(options.open_dataset) {}
 
   std::string name() const override { return "portable"; }
   std::vector<std::string> artifact_formats() const override { return {kGraphFormat}; }
@@ -146,51 +147,30 @@ class PortableTrainer final : public Trainer {
   absl::StatusOr<TrainResult> RunGuarded(
       const TrainRequest& request, const std::atomic<bool>& cancel,
       const std::function<void(const TrainProgress&)>& progress) {
-    const Clock& clock = *options_.clock;
-    const int64_t cpu_start_us = SelfCpuTimeUs();
-    const int64_t limit_ms = TimeLimitMs(request);
-    WorkMonitor monitor(clock, clock.MonotonicUs() + limit_ms * 1000, limit_ms, cancel, progress);
-    FW_RETURN_IF_ERROR(monitor.Check());
-    TrainResult result;
     WorkFiles files(request);
     CheckpointFile checkpoint(request.checkpoint_path, request.checkpoint_identity);
     std::optional<GraphWork> work;
-    {
-      PhaseTimer timer(clock, "load", &result.metrics);
+    LocalSteps steps;
+    steps.load = [&](WorkMonitor& monitor) -> absl::Status {
       FW_RETURN_IF_ERROR(ValidatePlan(request.plan));
       FW_RETURN_IF_ERROR(files.Open());
-      FW_RETURN_IF_ERROR(OpenData(request.dataset));
+      FW_RETURN_IF_ERROR(dataset_.Switch(request.dataset));
       const Bundle& bundle = files.bundle();
-      work.emplace(GraphInputs{request, bundle.header(), GraphOf(bundle), files.base(), *dataset_,
-                               options_.memory_limit_bytes, clock, monitor,
+      work.emplace(GraphInputs{request, bundle.header(), GraphOf(bundle), files.base(),
+                               dataset_.get(), options_.memory_limit_bytes, *options_.clock, monitor,
                                request.checkpoint_path.empty() ? nullptr : &checkpoint});
-      FW_RETURN_IF_ERROR(work->Prepare());
-    }
-    monitor.Alive();
-    if (request.kind == AssignmentKind::kEvaluate) {
-      FW_RETURN_IF_ERROR(work->Evaluate(&result.metrics));
-    } else {
-      const auto write = [&] { return WriteUpdate(request, *work, &result.output_bytes); };
-      FW_RETURN_IF_ERROR(work->Train(write, &result.metrics));
-    }
-    result.weight = request.plan.weight_by == WeightBy::kUniform ? 1 : result.metrics.examples;
-    result.metrics.peak_memory_bytes = PeakMemoryBytes();
-    result.cpu_time_us = SelfCpuTimeUs() - cpu_start_us;
-    return result;
-  }
-
-  absl::Status OpenData(const DatasetConfig& config) {
-    const std::string key = config.ToString();
-    if (dataset_ != nullptr && key == dataset_key_) return absl::OkStatus();
-    dataset_.reset();
-    FW_ASSIGN_OR_RETURN(dataset_, options_.open_dataset(config));
-    dataset_key_ = key;
-    return absl::OkStatus();
+      return work->Prepare();
+    };
+    steps.work = [&](WorkMonitor&, TrainResult* result) -> absl::Status {
+      if (request.kind == AssignmentKind::kEvaluate) return work->Evaluate(&result->metrics);
+      const auto write = [&] { return WriteUpdate(request, *work, &result->output_bytes); };
+      return work->Train(write, &result->metrics);
+    };
+    return RunLocalWork(*options_.clock, request, cancel, progress, steps);
   }
 
   const PortableTrainerOptions options_;
-  std::string dataset_key_;
-  std::shared_ptr<const Dataset> dataset_;
+  CurrentDataset dataset_;
 };
 
 }  // namespace

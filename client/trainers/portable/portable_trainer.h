@@ -1,6 +1,5 @@
 #pragma once
 
-#include <functional>
 #include <memory>
 
 #include "client/sdk/trainer.h"
@@ -15,8 +14,7 @@
 namespace fedwatt {
 
 struct PortableTrainerOptions {
-  // OpenDataset of client/datasets, or a fake.
-  std::function<absl::StatusOr<std::shared_ptr<const Dataset>>(const DatasetConfig&)> open_dataset;
+  DatasetOpener open_dataset;    // OpenDataset of client/datasets, or a fake
   const Clock* clock = nullptr;  // outlives the trainer
   // Of tensors, values, gradients and optimizer state; a plan can only lower it. The message of
   // RESOURCE_EXHAUSTED says what a plan needs.

@@ -50,7 +50,7 @@ struct RunState {
 class TorchTrainer final : public Trainer {
  public:
   explicit TorchTrainer(const TorchTrainerOptions& options)
-      : options_(options), allowed_(options.allow_ops) {
+      : options_(options), allowed_(options.allow_ops), dataset_(options.open_dataset) {
     torch_internal::ConfigureProcess();
   }
 
@@ -91,8 +91,7 @@ class TorchTrainer final : public Trainer {
   const TorchTrainerOptions options_;
   const OperatorAllowList allowed_;
   std::unique_ptr<LoadedBundle> loaded_;
-  std::string dataset_key_;
-  std::shared_ptr<const Dataset> dataset_;
+  CurrentDataset dataset_;
   RunState run_;
 };
 
@@ -201,13 +200,8 @@ absl::Status TorchTrainer::Prepare(const TrainRequest& request) {
   FW_RETURN_IF_ERROR(LoadBundle(request));
   FW_RETURN_IF_ERROR(MakeModule());
   FW_RETURN_IF_ERROR(LoadTensors(request));
-  const std::string key = request.dataset.ToString();
-  if (dataset_ == nullptr || key != dataset_key_) {
-    dataset_.reset();
-    FW_ASSIGN_OR_RETURN(dataset_, options_.open_dataset(request.dataset));
-    dataset_key_ = key;
-  }
-  return CheckInput(loaded_->header, *dataset_);
+  FW_RETURN_IF_ERROR(dataset_.Switch(request.dataset));
+  return CheckInput(loaded_->header, dataset_.get());
 }
 
 void TorchTrainer::SeedGenerators(const TrainRequest& request) const {
@@ -218,31 +212,17 @@ void TorchTrainer::SeedGenerators(const TrainRequest& request) const {
 absl::StatusOr<TrainResult> TorchTrainer::RunGuarded(
     const TrainRequest& request, const std::atomic<bool>& cancel,
     const std::function<void(const TrainProgress&)>& progress) {
-  const Clock& clock = *options_.clock;
-  const int64_t cpu_start_us = SelfCpuTimeUs();
-  const int64_t limit_ms = TimeLimitMs(request);
-  WorkMonitor monitor(clock, clock.MonotonicUs() + limit_ms * 1000, limit_ms, cancel, progress);
-  FW_RETURN_IF_ERROR(monitor.Check());
-
   torch::jit::GraphOptimizerEnabledGuard unoptimised(false);
-  TrainResult result;
-  {
-    PhaseTimer timer(clock, "load", &result.metrics);
-    FW_RETURN_IF_ERROR(Prepare(request));
-  }
-  monitor.Alive();
-  SeedGenerators(request);
-  const Workload work{run_.module, loaded_->header, *dataset_, run_.tensors.front().device(),
-                      monitor};
-  if (request.kind == AssignmentKind::kEvaluate) {
-    FW_RETURN_IF_ERROR(RunEvaluation(request, work, &result));
-  } else {
-    FW_RETURN_IF_ERROR(RunTraining(request, work, &result));
-  }
-  result.weight = request.plan.weight_by == WeightBy::kUniform ? 1 : result.metrics.examples;
-  result.metrics.peak_memory_bytes = PeakMemoryBytes();
-  result.cpu_time_us = SelfCpuTimeUs() - cpu_start_us;
-  return result;
+  LocalSteps steps;
+  steps.load = [&](WorkMonitor&) { return Prepare(request); };
+  steps.work = [&](WorkMonitor& monitor, TrainResult* result) {
+    SeedGenerators(request);
+    const Workload work{run_.module, loaded_->header, dataset_.get(), run_.tensors.front().device(),
+                        monitor};
+    return request.kind == AssignmentKind::kEvaluate ? RunEvaluation(request, work, result)
+                                                     : RunTraining(request, work, result);
+  };
+  return RunLocalWork(*options_.clock, request, cancel, progress, steps);
 }
 
 absl::Status TorchTrainer::EvaluateInto(const Workload& work, const std::vector<uint64_t>& examples,

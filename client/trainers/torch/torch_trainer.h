@@ -26,9 +26,6 @@
 // model's values.
 namespace fedwatt {
 
-using DatasetOpener =
-    std::function<absl::StatusOr<std::shared_ptr<const Dataset>>(const DatasetConfig&)>;
-
 struct TorchTrainerOptions {
   DatasetOpener open_dataset;          // OpenDataset of client/datasets, or a fake
   const Clock* clock = nullptr;        // outlives the trainer
