@@ -93,8 +93,9 @@ absl::Status CheckRound(const JobSpec::RoundLimits& round) {
   FW_RETURN_IF_ERROR(CheckCount("round.max_attempts", round.max_attempts, 1, kMaxAttempts, "10"));
   FW_RETURN_IF_ERROR(
       CheckReal("round.backoff_initial_s", round.backoff_initial_s, 0, kMaxSeconds, "5"));
-  return CheckReal("round.backoff_max_s", round.backoff_max_s, round.backoff_initial_s, kMaxSeconds,
-                   "600");
+  FW_RETURN_IF_ERROR(CheckReal("round.backoff_max_s", round.backoff_max_s, round.backoff_initial_s,
+                               kMaxSeconds, "600"));
+  return CheckReal("round.interval_s", round.interval_s, 0, kMaxSeconds, "1200");
 }
 
 absl::Status CheckEvaluation(const JobSpec::Evaluation& evaluation) {

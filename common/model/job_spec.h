@@ -53,6 +53,7 @@ struct JobSpec {
     uint32_t max_attempts = 10;
     double backoff_initial_s = 5;
     double backoff_max_s = 600;
+    double interval_s = 0;  // least time from the beginning of one round to that of the next
   } round;
 
   PluginSpec selector{"uniform", {}};

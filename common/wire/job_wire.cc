@@ -141,6 +141,7 @@ void RoundTo(const JobSpec::RoundLimits& round, v1::RoundSpec* out) {
   out->set_max_attempts(round.max_attempts);
   out->set_backoff_initial_s(round.backoff_initial_s);
   out->set_backoff_max_s(round.backoff_max_s);
+  out->set_interval_s(round.interval_s);
 }
 
 void RoundFrom(const v1::RoundSpec& in, JobSpec::RoundLimits* out) {
@@ -152,6 +153,7 @@ void RoundFrom(const v1::RoundSpec& in, JobSpec::RoundLimits* out) {
   if (in.has_max_attempts()) out->max_attempts = in.max_attempts();
   if (in.has_backoff_initial_s()) out->backoff_initial_s = in.backoff_initial_s();
   if (in.has_backoff_max_s()) out->backoff_max_s = in.backoff_max_s();
+  out->interval_s = in.interval_s();
 }
 
 void EndingTo(const JobSpec& spec, v1::JobSpec* out) {

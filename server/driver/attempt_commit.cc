@@ -284,6 +284,7 @@ void JobDriver::OnTrainingCommitted(const RoundCommitted& commit) {
                               {"reports", absl::StrCat(commit.summary.reported)},
                               {"model", DigestHex(last_.sha256)}});
   open_round_ = commit.summary;
+  round_began_ms_ = commit.summary.started_ms;
   evaluation_began_ms_ = commit.now_ms;
   if (!EvaluationDue(commit.key.round)) CloseRound();
 }

@@ -137,12 +137,25 @@ void JobDriver::Proceed() {
   }
 }
 
-// For another day's budget, or cleaner hours; an evaluation waits for the former only.
+// What keeps a new round from beginning.
+std::optional<JobBudget::Pause> JobDriver::PauseAt(int64_t now_ms) const {
+  if (open_round_) return std::nullopt;
+  const double interval_s = setup_->spec.round.interval_s;
+  const int64_t next_ms = round_began_ms_ + std::llround(interval_s * 1000);
+  if (round_began_ms_ > 0 && next_attempt_ == 1 && next_ms > now_ms) {
+    return JobBudget::Pause{
+        next_ms, absl::StrCat("round ", rounds_done_ + 1, " begins round.interval_s = ", interval_s,
+                              " after the one before")};
+  }
+  return budget_.PauseAt(now_ms, status_->record().created_ms);
+}
+
+// For the next round's turn, another day's budget, or cleaner hours; an evaluation waits for a
+// day's budget only.
 bool JobDriver::Waits() {
   const int64_t now_ms = NowMs();
   if (now_ms >= wait_until_ms_) {
-    const auto pause =
-        open_round_ ? std::nullopt : budget_.PauseAt(now_ms, status_->record().created_ms);
+    const auto pause = PauseAt(now_ms);
     wait_until_ms_ = pause ? pause->until_ms : 0;
     if (pause && wait_reason_.empty()) {
       LogInfo("a job waits", {{"job", setup_->id}, {"why", pause->reason}});

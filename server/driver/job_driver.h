@@ -104,6 +104,7 @@ class JobDriver : public std::enable_shared_from_this<JobDriver> {
   void Proceed();
   std::string WhyDone() const;
   bool Waits();
+  std::optional<JobBudget::Pause> PauseAt(int64_t now_ms) const;
   bool EvaluationDue(uint64_t round) const;
   // The last evaluation of a job: of the exact model, which is what it ends with.
   bool EvaluatesExact(const Attempt& attempt) const;
@@ -208,8 +209,9 @@ class JobDriver : public std::enable_shared_from_this<JobDriver> {
   EarlyStop early_stop_;
   JobBudget budget_;
   std::optional<BudgetRefusal> refused_;  // of the selection under way
-  int64_t wait_until_ms_ = 0;             // for another day or cleaner hours
+  int64_t wait_until_ms_ = 0;             // for the next round's turn, another day, cleaner hours
   std::string wait_reason_;
+  int64_t round_began_ms_ = 0;              // of the last one that was committed; 0: none was
   std::vector<ModelRef> models_;            // on disk, oldest first; version 0 is the initial one
   std::optional<RoundSummary> open_round_;  // committed, its evaluation is yet to come
   int64_t evaluation_began_ms_ = 0;

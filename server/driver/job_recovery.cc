@@ -70,6 +70,7 @@ absl::Status JobDriver::LoadState() {
     bytes_up_ += round.bytes_up;
     if (round.evaluation) early_stop_.Add(*round.evaluation, round.booked_uj);
   }
+  if (!rounds.empty()) round_began_ms_ = rounds.back().started_ms;
   FW_RETURN_IF_ERROR(LoadModel(commit));
   FW_RETURN_IF_ERROR(LoadPlugins(commit));
   FW_RETURN_IF_ERROR(LoadBroadcast(commit));

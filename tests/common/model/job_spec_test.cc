@@ -85,6 +85,7 @@ TEST(JobSpecTest, BoundsTheRound) {
       {"round.backoff_initial_s = -1", [](JobSpec* s) { s->round.backoff_initial_s = -1; }},
       {"round.backoff_max_s = 1: must be at least 5",
        [](JobSpec* s) { s->round.backoff_max_s = 1; }},
+      {"round.interval_s = -1", [](JobSpec* s) { s->round.interval_s = -1; }},
       {"rounds = 0", [](JobSpec* s) { s->rounds = 0; }},
       {"priority = 1000001", [](JobSpec* s) { s->priority = 1'000'001; }},
   });

@@ -113,7 +113,9 @@ class RandomMessage {
       SetNumber(m, "goal", 30);
       SetNumber(m, "over_selection", Number());
       SetNumber(m, "backoff_max_s", 30);
-      for (const char* f : {"selection_timeout_s", "report_deadline_s"}) SetNumber(m, f, Number());
+      for (const char* f : {"selection_timeout_s", "report_deadline_s", "interval_s"}) {
+        SetNumber(m, f, Number());
+      }
     }
     if (name == "EvaluationSpec") SetNumber(m, "timeout_s", Number());
     if (name == "BoundsSpec") SetNumber(m, "max_abs_delta", Number());

@@ -199,6 +199,31 @@ TEST(JobCourse, TooFewReportsAbandonTheAttemptAndTheNextTrains) {
   EXPECT_EQ(job.energy.at(0).useful_uj, 2000);
 }
 
+TEST(JobCourse, RoundsBeginAnIntervalApartAlsoAfterARestart) {
+  TestWorld world;
+  world.StartCoordinator();
+  world.AddClients(2);
+  JobSpec spec = world.Spec(2);
+  spec.round.interval_s = 1200;
+  world.Submit(spec);
+  world.RunFor(1'000'000);
+  JobView job = *world.coordinator().GetJob("job-1");
+  EXPECT_EQ(job.rounds_done, 1u);
+  EXPECT_EQ(job.current.phase, "waiting");
+  EXPECT_THAT(job.current.reason, HasSubstr("round 2 begins round.interval_s = 1200 after"));
+  world.KillCoordinator();
+  world.StartCoordinator();
+  world.RunFor(190'000);
+  EXPECT_EQ(world.coordinator().GetJob("job-1")->rounds_done, 1u);
+  job = world.RunToEnd("job-1");
+  ASSERT_EQ(job.rounds.size(), 3u);
+  for (size_t i = 1; i < 3; ++i) {
+    EXPECT_GE(job.rounds[i].started_ms, job.rounds[i - 1].started_ms + 1'200'000);
+    EXPECT_LT(job.rounds[i].started_ms, job.rounds[i - 1].started_ms + 1'220'000);
+  }
+  EXPECT_LT(job.rounds[2].ended_ms, job.rounds[2].started_ms + 60'000) << "nothing comes after";
+}
+
 TEST(JobCourse, GivesUpAfterMaxAttempts) {
   TestWorld world;
   world.StartCoordinator();
