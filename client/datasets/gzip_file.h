@@ -1,14 +1,17 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdio>
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
-// Sequential reading of a file that may be gzip-compressed.
+// Sequential reading of a file that may be gzip-compressed. Of one that is not, only what is read
+// is fetched.
 namespace fedwatt {
 
 class GzipFile {
@@ -25,9 +28,12 @@ class GzipFile {
   absl::Status Skip(uint64_t bytes);
 
  private:
-  GzipFile(std::string path, void* file) : path_(std::move(path)), file_(file) {}
-  std::string path_;
-  void* file_;  // gzFile
+  explicit GzipFile(std::string path) : path_(std::move(path)) {}
+  absl::Status EndsEarly(uint64_t missing, const std::string& why) const;
+
+  const std::string path_;
+  std::FILE* plain_ = nullptr;  // where the file is not compressed
+  void* zipped_ = nullptr;      // gzFile, else
 };
 
 }  // namespace fedwatt

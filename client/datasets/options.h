@@ -23,7 +23,7 @@ std::string StringOption(const DatasetOptions& options, const std::string& key,
 
 // Every format knows these besides its own.
 inline constexpr std::initializer_list<const char*> kCommonDatasetOptions = {
-    "partition", "clients", "client", "seed", "examples", "alpha", "shards"};
+    "partition", "clients", "client", "seed", "examples", "alpha", "shards", "order"};
 
 // Refuses an option that neither `own` nor kCommonDatasetOptions holds, naming the nearest.
 absl::Status CheckKnownOptions(const DatasetOptions& options, const std::string& format,

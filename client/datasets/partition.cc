@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numeric>
 #include <utility>
 
@@ -54,14 +55,10 @@ absl::StatusOr<Indices> Iid(const PartitionInput& input, const Share& share) {
 
 // Pools of shuffled indices, one per distinct label.
 std::vector<Indices> PoolsByLabel(const PartitionInput& input, const Share& share) {
-  std::vector<int64_t> distinct = input.labels;
-  std::sort(distinct.begin(), distinct.end());
-  distinct.erase(std::unique(distinct.begin(), distinct.end()), distinct.end());
-  std::vector<Indices> pools(distinct.size());
-  for (uint64_t i = 0; i < input.size; ++i) {
-    const auto at = std::lower_bound(distinct.begin(), distinct.end(), input.labels[i]);
-    pools[at - distinct.begin()].push_back(i);
-  }
+  std::map<int64_t, Indices> by_label;
+  for (uint64_t i = 0; i < input.size; ++i) by_label[input.labels[i]].push_back(i);
+  std::vector<Indices> pools;
+  for (auto& [label, pool] : by_label) pools.push_back(std::move(pool));
   Rng rng = PartitionRng(share, "pools", 0);
   for (Indices& pool : pools) rng.Shuffle(pool);
   return pools;
@@ -103,14 +100,34 @@ std::vector<uint64_t> TakeByShares(std::vector<double> shares, const std::vector
   return take;
 }
 
+// The mix of labels of every client, in the order of clients.
+std::vector<std::vector<double>> DrawMixes(const Share& share, uint64_t clients,
+                                           const std::vector<double>& concentration) {
+  std::vector<std::vector<double>> mixes;
+  for (uint64_t c = 0; c < clients; ++c) {
+    mixes.push_back(PartitionRng(share, "dirichlet", c).Dirichlet(concentration));
+  }
+  return mixes;
+}
+
+// Clients that have most of the same label become neighbours.
+void SortByLabel(std::vector<std::vector<double>>* mixes) {
+  const auto most = [](const std::vector<double>& mix) {
+    return std::max_element(mix.begin(), mix.end()) - mix.begin();
+  };
+  std::stable_sort(mixes->begin(), mixes->end(),
+                   [&](const auto& a, const auto& b) { return most(a) < most(b); });
+}
+
 absl::StatusOr<Indices> DirichletFixed(const PartitionInput& input, const Share& share,
-                                       double alpha) {
+                                       double alpha, bool by_label) {
   std::vector<Indices> pools = PoolsByLabel(input, share);
   const std::vector<double> concentration(pools.size(), alpha);
+  std::vector<std::vector<double>> mixes =
+      DrawMixes(share, by_label ? share.clients : share.client + 1, concentration);
+  if (by_label) SortByLabel(&mixes);
   for (uint64_t c = 0; c <= share.client; ++c) {
-    Rng rng = PartitionRng(share, "dirichlet", c);
-    const std::vector<uint64_t> take =
-        TakeByShares(rng.Dirichlet(concentration), pools, share.examples);
+    const std::vector<uint64_t> take = TakeByShares(mixes[c], pools, share.examples);
     Indices mine;
     for (size_t k = 0; k < pools.size(); ++k) {
       mine.insert(mine.end(), pools[k].end() - take[k], pools[k].end());
@@ -226,8 +243,17 @@ absl::StatusOr<Indices> Dispatch(const PartitionInput& input, const Share& share
     return absl::InvalidArgumentError(
         absl::StrCat("dataset option alpha = ", alpha, ": must be above 0"));
   }
-  return share.examples > 0 ? DirichletFixed(input, share, alpha)
-                            : DirichletAll(input, share, alpha);
+  const std::string order = StringOption(options, "order", "drawn");
+  if (order != "drawn" && order != "label") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("dataset option order = '", order, "': expected drawn or label"));
+  }
+  if (share.examples > 0) return DirichletFixed(input, share, alpha, order == "label");
+  if (order == "label") {
+    return absl::InvalidArgumentError(
+        "dataset option order = 'label': needs `examples`, the number of each client");
+  }
+  return DirichletAll(input, share, alpha);
 }
 
 }  // namespace

@@ -96,6 +96,29 @@ TEST(Partition, ShardsHoldFewLabels) {
   EXPECT_LE(labels.size(), 4u);
 }
 
+TEST(Partition, OrderedByLabelNeighboursAreAlikeAndTheClientsTheSame) {
+  const PartitionInput input = TenLabels(20'000);
+  const auto labels = [&](uint64_t client, const std::string& order) {
+    std::vector<int> counts(10);
+    const Options options =
+        For("dirichlet", 50, client, {{"alpha", "0.1"}, {"examples", "100"}, {"order", order}});
+    const auto mine = PartitionOf(input, options);
+    for (const uint64_t i : *mine) ++counts[input.labels[i]];
+    return counts;
+  };
+  std::multiset<std::vector<int>> drawn;
+  std::multiset<std::vector<int>> sorted;
+  std::vector<ptrdiff_t> most;
+  for (uint64_t client = 0; client < 50; ++client) {
+    drawn.insert(labels(client, "drawn"));
+    const std::vector<int> counts = labels(client, "label");
+    sorted.insert(counts);
+    most.push_back(std::max_element(counts.begin(), counts.end()) - counts.begin());
+  }
+  EXPECT_EQ(drawn, sorted);
+  EXPECT_TRUE(std::is_sorted(most.begin(), most.end()));
+}
+
 TEST(Partition, DirichletGoesOnWhenALabelHasRunOut) {
   PartitionInput input{.size = 1000, .labels = std::vector<int64_t>(1000, 1), .owners = {}};
   for (int i = 0; i < 10; ++i) input.labels[i] = 0;
@@ -134,6 +157,8 @@ INSTANTIATE_TEST_SUITE_P(
                             "needs 60 examples but only 40"},
                     Refusal{For("dirichlet", 2, 0, {{"alpha", "0"}}), "alpha = 0: must be above 0"},
                     Refusal{For("dirichlet", 2, 0, {{"alpha", "much"}}), "alpha = 'much'"},
+                    Refusal{For("dirichlet", 2, 0, {{"order", "name"}}), "order = 'name'"},
+                    Refusal{For("dirichlet", 2, 0, {{"order", "label"}}), "needs `examples`"},
                     Refusal{For("dirichlet", 2, 1, {{"examples", "60"}}), "only 40 are left"},
                     Refusal{For("shard", 80, 0), "80 clients x 2 shards exceed 100"},
                     Refusal{For("owner", 2, 0), "names no owners"},

@@ -69,9 +69,13 @@ struct UpdateArgs {
 };
 absl::Status RunUpdate(const UpdateArgs& args, const CommonArgs& common);
 
+struct WorkerArgs {
+  int fd = -1;
+  uint64_t keep_datasets = 1;  // in memory: of a process that trains for many clients
+};
 // Serves the client at the other end of socket `fd` until it closes. Does not return then: the
 // process ends, also in the middle of training.
-absl::Status RunWorker(int fd, const CommonArgs& common);
+absl::Status RunWorker(const WorkerArgs& args, const CommonArgs& common);
 
 // 0 OK; 1 failed; 3 model or data refused; 4 no such file. (2 is wrong usage.)
 int ExitCode(const absl::Status& status);

@@ -159,13 +159,19 @@ void AddUpdate(CLI::App& app, Invocation* invocation, UpdateArgs* args) {
   });
 }
 
-void AddWorker(CLI::App& app, Invocation* invocation, int* fd) {
+void AddWorker(CLI::App& app, Invocation* invocation, WorkerArgs* args) {
   CLI::App* command = app.add_subcommand("worker", "Train for the fedwatt-client that starts this");
   command->group("");
-  command->add_option("--fd", *fd, "Socket to the client")->required();
+  command->add_option("--fd", args->fd, "Socket to the client")->required();
+  command
+      ->add_option("--keep-datasets", args->keep_datasets,
+                   "Datasets that stay in memory, where one process trains for many clients")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
   AddAllowOp(command, invocation);
-  command->callback(
-      [invocation, fd] { invocation->run = [=] { return RunWorker(*fd, invocation->common); }; });
+  command->callback([invocation, args] {
+    invocation->run = [=] { return RunWorker(*args, invocation->common); };
+  });
 }
 
 void PrintError(const absl::Status& status, bool json) {
@@ -189,14 +195,14 @@ int Main(int argc, char** argv) {
   EvaluateArgs evaluate_args;
   UpdateArgs update_args;
   std::string inspect_file;
-  int worker_fd = -1;
+  WorkerArgs worker_args;
   AddNew(app, &invocation, &new_args);
   AddImport(app, &invocation, &import_args);
   AddInspect(app, &invocation, &inspect_file);
   AddExport(app, &invocation, &export_args);
   AddEvaluate(app, &invocation, &evaluate_args);
   AddUpdate(app, &invocation, &update_args);
-  AddWorker(app, &invocation, &worker_fd);
+  AddWorker(app, &invocation, &worker_args);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -4,7 +4,7 @@
 #include <optional>
 #include <thread>
 
-#include "client/datasets/dataset.h"
+#include "client/datasets/recent_datasets.h"
 #include "client/trainers/torch/tool/commands.h"
 #include "client/trainers/torch/torch_trainer.h"
 #include "client/trainers/worker/worker_protocol.h"
@@ -90,15 +90,17 @@ void KeepFreedMemory() {
 
 }  // namespace
 
-absl::Status RunWorker(int fd, const CommonArgs& common) {
+absl::Status RunWorker(const WorkerArgs& args, const CommonArgs& common) {
   KeepFreedMemory();
   SystemClock clock;
-  WorkerChannel channel(fd);
-  Inbox inbox(fd);
+  WorkerChannel channel(args.fd);
+  Inbox inbox(args.fd);
   std::thread reader([&inbox] { inbox.ReadForEver(); });
   reader.detach();
-  TorchTrainerOptions options{
-      .open_dataset = OpenDataset, .clock = &clock, .device = "", .allow_ops = common.allow_ops};
+  TorchTrainerOptions options{.open_dataset = KeepRecentDatasets(OpenDataset, args.keep_datasets),
+                              .clock = &clock,
+                              .device = "",
+                              .allow_ops = common.allow_ops};
   std::unique_ptr<Trainer> trainer;
   while (true) {
     const WorkerRun run = inbox.Next();
