@@ -180,7 +180,7 @@ absl::StatusOr<std::unique_ptr<Selector>> MakeFedzero(const PluginSpec& spec) {
     watts[name.substr(sizeof(kWattsPrefix) - 1)] = value;
     rules.push_back({name, {}, 0, 1e12});
   }
-  FW_ASSIGN_OR_RETURN(const auto params, ReadSelectorParams(spec, rules));
+  FW_ASSIGN_OR_RETURN(const auto params, ReadSelectorParams(spec, rules, BatteryGate::kOff));
   return MakePolicySelector(spec.name, params, std::make_unique<FedZero>(params, std::move(watts)));
 }
 

@@ -2,12 +2,13 @@
 //
 // Who cannot afford the work is out (energy_gate.h). Of the others, with E the predicted joules:
 //
-//   score = Oort * (E_left / E_avail)^battery_power * (E_mid / E)^energy_power
-//                * (CI_mid / CI)^carbon_power
+//   score = Oort^utility_power * (E_left / E_avail)^battery_power * (E_mid / E)^energy_power
+//                * (CI_mid / CI)^carbon_power * W^turn_power
 //
-// where E_mid and CI_mid are the medians of what is known, and each ratio is bounded to
-// [1/16, 16], so that no claim wins or loses a place by itself; a factor of which a figure is
-// unknown is 1. With a share `exploration` of probability spread evenly, client i takes part with
+// where W are the rounds since it took part, E_mid and CI_mid are the medians of what is known, and
+// each ratio is bounded to [1/16, 16], so that no claim wins or loses a place by itself; a factor
+// of which a figure is unknown is 1. With a share `exploration` of probability spread evenly,
+// client i takes part with
 //
 //   p_i = min(1, K w_i / sum w),   w_i = (1 - exploration) score_i / sum score + exploration / n,
 //
@@ -46,6 +47,11 @@ std::optional<double> Joules(const Candidate& candidate) {
   return cost ? std::optional(cost->joules) : std::nullopt;
 }
 
+// Rounds since it took part; since the job's beginning, where it never did.
+double RoundsWaited(uint64_t round, const Candidate& candidate) {
+  return static_cast<double>(round > candidate.last_round ? round - candidate.last_round : 1);
+}
+
 // Multiplies each score by (middle / figure)^power.
 void PreferLess(std::span<const std::optional<double>> figures, double power,
                 std::vector<double>* scores) {
@@ -69,7 +75,6 @@ class Joule final : public SelectionPolicy {
  public:
   explicit Joule(const std::map<std::string, double>& params) : params_(params), gate_(params) {}
 
-  const char* WhyNot(const Candidate& candidate) const override { return gate_.WhyNot(candidate); }
   bool DefinesInclusion() const override { return true; }
 
   absl::StatusOr<Selection> Pick(const SelectionRequest& request, std::span<const uint32_t> members,
@@ -96,15 +101,19 @@ class Joule final : public SelectionPolicy {
         OortScores(request.key.round, figures,
                    {params_.at("clip"), params_.at("staleness"), params_.at("slow_power"),
                     DurationQuantile(figures, params_.at("duration_quantile"))});
+    const double utility_power = params_.at("utility_power");
+    for (double& score : scores) score = PortablePow(score, utility_power);
     std::vector<std::optional<double>> joules;
     std::vector<std::optional<double>> carbon;
     joules.reserve(members.size());
     carbon.reserve(members.size());
     const double battery_power = params_.at("battery_power");
+    const double turn_power = params_.at("turn_power");
     for (size_t i = 0; i < members.size(); ++i) {
       const Candidate& candidate = request.candidates[members[i]];
       joules.push_back(Joules(candidate));
       carbon.push_back(Carbon(candidate));
+      scores[i] *= PortablePow(RoundsWaited(request.key.round, candidate), turn_power);
       const std::optional<double> left = gate_.ShareLeft(candidate);
       if (left) scores[i] *= PortablePow(std::max(*left, 1 / kMaxRatio), battery_power);
     }
@@ -125,18 +134,13 @@ class Joule final : public SelectionPolicy {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Selector>> MakeJoule(const PluginSpec& spec) {
-  std::vector<ParamRule> rules = EnergyGate::Rules();
-  for (const ParamRule& rule : std::vector<ParamRule>{{"battery_power", 1, 0, 8},
-                                                      {"energy_power", 1, 0, 8},
-                                                      {"carbon_power", 0.5, 0, 8},
-                                                      {"exploration", 0.2, 0.001, 1},
-                                                      {"clip", 0.95, 0, 1},
-                                                      {"staleness", 0.1, 0, 100},
-                                                      {"slow_power", 2, 0, 10},
-                                                      {"duration_quantile", 0.8, 0, 1}}) {
-    rules.push_back(rule);
-  }
-  FW_ASSIGN_OR_RETURN(const auto params, ReadSelectorParams(spec, rules));
+  const std::vector<ParamRule> rules = {
+      {"utility_power", 1, 0, 8}, {"battery_power", 1, 0, 8},
+      {"energy_power", 1, 0, 8},  {"carbon_power", 0.5, 0, 8},
+      {"turn_power", 0, 0, 8},    {"exploration", 0.2, 0.001, 1},
+      {"clip", 0.95, 0, 1},       {"staleness", 0.1, 0, 100},
+      {"slow_power", 2, 0, 10},   {"duration_quantile", 0.8, 0, 1}};
+  FW_ASSIGN_OR_RETURN(const auto params, ReadSelectorParams(spec, rules, BatteryGate::kOn));
   return MakePolicySelector(spec.name, params, std::make_unique<Joule>(params));
 }
 

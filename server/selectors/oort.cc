@@ -117,10 +117,6 @@ OortPolicy::OortPolicy(const std::map<std::string, double>& params, double f, En
       exploration_(params.at("exploration")),
       pacer_(params.at("duration_quantile"), static_cast<uint32_t>(params.at("pacer_rounds"))) {}
 
-const char* OortPolicy::WhyNot(const Candidate& candidate) const {
-  return blend_ ? blend_->gate.WhyNot(candidate) : nullptr;
-}
-
 void OortPolicy::BlendPower(const SelectionRequest& request, std::span<const uint32_t> members,
                             std::vector<double>* scores) const {
   std::vector<std::optional<double>> power;
@@ -207,16 +203,16 @@ absl::Status OortPolicy::LoadState(const std::string& state) {
 }
 
 absl::StatusOr<std::unique_ptr<Selector>> MakeOort(const PluginSpec& spec) {
-  FW_ASSIGN_OR_RETURN(const auto params, ReadSelectorParams(spec, OortPolicy::Rules()));
+  FW_ASSIGN_OR_RETURN(const auto params,
+                      ReadSelectorParams(spec, OortPolicy::Rules(), BatteryGate::kOff));
   return MakePolicySelector(spec.name, params, std::make_unique<OortPolicy>(params));
 }
 
 // `f`: the share of Oort's score; the paper's 0.25.
 absl::StatusOr<std::unique_ptr<Selector>> MakeEafl(const PluginSpec& spec) {
   std::vector<ParamRule> rules = OortPolicy::Rules();
-  for (ParamRule& rule : EnergyGate::Rules()) rules.push_back(std::move(rule));
   rules.push_back({"f", 0.25, 0, 1});
-  FW_ASSIGN_OR_RETURN(const auto params, ReadSelectorParams(spec, rules));
+  FW_ASSIGN_OR_RETURN(const auto params, ReadSelectorParams(spec, rules, BatteryGate::kOn));
   return MakePolicySelector(
       spec.name, params, std::make_unique<OortPolicy>(params, params.at("f"), EnergyGate(params)));
 }

@@ -50,7 +50,6 @@ class OortPolicy final : public SelectionPolicy {
   // it is unknown the mean of the others; and `gate` keeps those out who cannot afford it.
   OortPolicy(const std::map<std::string, double>& params, double f, EnergyGate gate);
 
-  const char* WhyNot(const Candidate& candidate) const override;
   absl::StatusOr<Selection> Pick(const SelectionRequest& request, std::span<const uint32_t> members,
                                  uint32_t count, Rng& rng) override;
   std::string SaveState() const override;

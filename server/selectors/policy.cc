@@ -9,6 +9,7 @@
 #include "common/base/status_macros.h"
 #include "server/selectors/canonical_order.h"
 #include "server/selectors/draws.h"
+#include "server/selectors/energy_gate.h"
 
 namespace fedwatt {
 namespace {
@@ -20,6 +21,7 @@ struct SharedParams {
   uint64_t participation_cap = 0;
   double fairness_floor = 0;
   std::optional<double> unbiased;
+  std::optional<EnergyGate> gate;
 };
 
 class PolicySelector final : public Selector {
@@ -37,7 +39,7 @@ class PolicySelector final : public Selector {
     if (params_.participation_cap > 0 && candidate.participations >= params_.participation_cap) {
       return kCapReached;
     }
-    return policy_->WhyNot(candidate);
+    return params_.gate ? params_.gate->WhyNot(candidate) : nullptr;
   }
   absl::StatusOr<std::vector<uint32_t>> Members(const SelectionRequest& request) const;
   // Takes the places of the least served off `count`, and the least served off `members`.
@@ -131,8 +133,6 @@ absl::StatusOr<Selection> PolicySelector::Select(const SelectionRequest& request
 
 }  // namespace
 
-const char* SelectionPolicy::WhyNot(const Candidate&) const { return nullptr; }
-
 absl::Status SelectionPolicy::LoadState(const std::string& state) {
   if (state.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(
@@ -140,7 +140,10 @@ absl::Status SelectionPolicy::LoadState(const std::string& state) {
 }
 
 absl::StatusOr<std::map<std::string, double>> ReadSelectorParams(const PluginSpec& spec,
-                                                                 std::vector<ParamRule> own) {
+                                                                 std::vector<ParamRule> own,
+                                                                 BatteryGate gate) {
+  own.push_back({"battery_gate", gate == BatteryGate::kOn ? 1.0 : 0.0, 0, 1});
+  for (ParamRule& rule : EnergyGate::Rules()) own.push_back(std::move(rule));
   own.push_back({"participation_cap", 0, 0, 1e9});
   own.push_back({"fairness_floor", 0, 0, 1});
   own.push_back({"unbiased", 0, 0, 1000});
@@ -153,6 +156,7 @@ absl::StatusOr<std::unique_ptr<Selector>> MakePolicySelector(
   SharedParams shared;
   shared.participation_cap = static_cast<uint64_t>(params.at("participation_cap"));
   shared.fairness_floor = params.at("fairness_floor");
+  if (params.at("battery_gate") > 0) shared.gate = EnergyGate(params);
   if (const double clip = params.at("unbiased"); clip > 0) {
     if (clip < 1) {
       return absl::InvalidArgumentError(absl::StrCat(

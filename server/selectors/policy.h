@@ -25,14 +25,17 @@
 //                      every one of these equally likely. So none waits for ever, whatever the
 //                      choice thinks of it. Inclusion probabilities take it into account.
 //   unbiased           0 (default), or 1 to 1000: Selector::UnbiasedClip.
+//   battery_gate       1: only those take part whose battery bears the work (energy_gate.h, with
+//                      battery_floor and drain_watts); 0: anyone.
 namespace fedwatt {
+
+// What battery_gate is where a job does not say it.
+enum class BatteryGate { kOff, kOn };
 
 // The choice itself.
 class SelectionPolicy {
  public:
   virtual ~SelectionPolicy() = default;
-  // Why the candidate must not take part: one text for all of a kind. Null: it may.
-  virtual const char* WhyNot(const Candidate& candidate) const;
   virtual bool DefinesInclusion() const { return false; }
   // `count` (at most members.size(), at least 1) of `members`, which are indices of
   // request.candidates in the order of names. Fewer only if the policy has its reasons.
@@ -46,7 +49,8 @@ class SelectionPolicy {
 
 // As ReadParams, for the policy's own parameters and the shared ones.
 absl::StatusOr<std::map<std::string, double>> ReadSelectorParams(const PluginSpec& spec,
-                                                                 std::vector<ParamRule> own);
+                                                                 std::vector<ParamRule> own,
+                                                                 BatteryGate gate);
 
 // `params` as ReadSelectorParams gave them. INVALID_ARGUMENT: unbiased, and the policy defines no
 // inclusion probabilities.

@@ -48,7 +48,8 @@ class PowerOfChoice final : public SelectionPolicy {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Selector>> MakePowerOfChoice(const PluginSpec& spec) {
-  FW_ASSIGN_OR_RETURN(const auto params, ReadSelectorParams(spec, {{"d", 0, 0, 1e9}}));
+  FW_ASSIGN_OR_RETURN(const auto params,
+                      ReadSelectorParams(spec, {{"d", 0, 0, 1e9}}, BatteryGate::kOff));
   return MakePolicySelector(spec.name, params,
                             std::make_unique<PowerOfChoice>(static_cast<uint64_t>(params.at("d"))));
 }

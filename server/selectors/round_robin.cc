@@ -64,7 +64,7 @@ class RoundRobin final : public SelectionPolicy {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Selector>> MakeRoundRobin(const PluginSpec& spec) {
-  FW_ASSIGN_OR_RETURN(const auto params, ReadSelectorParams(spec, {}));
+  FW_ASSIGN_OR_RETURN(const auto params, ReadSelectorParams(spec, {}, BatteryGate::kOff));
   return MakePolicySelector(spec.name, params, std::make_unique<RoundRobin>());
 }
 

@@ -1,5 +1,5 @@
 // `uniform`: every eligible client with the same probability, without replacement.
-// `battery_filter`: the same among those whose battery bears the work.
+// `battery_filter`: the same with battery_gate = 1: among those whose battery bears the work.
 
 #include <algorithm>
 #include <memory>
@@ -7,13 +7,12 @@
 
 #include "common/base/status_macros.h"
 #include "server/selectors/draws.h"
-#include "server/selectors/energy_gate.h"
 #include "server/selectors/policy.h"
 
 namespace fedwatt {
 namespace {
 
-class Uniform : public SelectionPolicy {
+class Uniform final : public SelectionPolicy {
  public:
   bool DefinesInclusion() const override { return true; }
 
@@ -26,25 +25,16 @@ class Uniform : public SelectionPolicy {
   }
 };
 
-class BatteryFilter final : public Uniform {
- public:
-  explicit BatteryFilter(EnergyGate gate) : gate_(gate) {}
-  const char* WhyNot(const Candidate& candidate) const override { return gate_.WhyNot(candidate); }
-
- private:
-  const EnergyGate gate_;
-};
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Selector>> MakeUniform(const PluginSpec& spec) {
-  FW_ASSIGN_OR_RETURN(const auto params, ReadSelectorParams(spec, {}));
+  FW_ASSIGN_OR_RETURN(const auto params, ReadSelectorParams(spec, {}, BatteryGate::kOff));
   return MakePolicySelector(spec.name, params, std::make_unique<Uniform>());
 }
 
 absl::StatusOr<std::unique_ptr<Selector>> MakeBatteryFilter(const PluginSpec& spec) {
-  FW_ASSIGN_OR_RETURN(const auto params, ReadSelectorParams(spec, EnergyGate::Rules()));
-  return MakePolicySelector(spec.name, params, std::make_unique<BatteryFilter>(EnergyGate(params)));
+  FW_ASSIGN_OR_RETURN(const auto params, ReadSelectorParams(spec, {}, BatteryGate::kOn));
+  return MakePolicySelector(spec.name, params, std::make_unique<Uniform>());
 }
 
 }  // namespace fedwatt

@@ -61,6 +61,30 @@ TEST(JouleTest, HalfTheJoulesIsTwiceTheChance) {
   EXPECT_NEAR(square[0] / square[15], 4, 0.02);
 }
 
+TEST(JouleTest, APowerOfZeroLeavesUtilityOut) {
+  std::vector<Candidate> candidates = Fleet(10);
+  for (size_t i = 0; i < 10; ++i) {
+    candidates[i].participations = 1;
+    candidates[i].last_round = 19;
+    candidates[i].last_loss = LossSums{100, 100, i < 5 ? 400.0 : 100.0, 50, 100};
+  }
+  const std::vector<double> with = Inclusion(candidates, 2);
+  EXPECT_GT(with[0], 1.5 * with[9]);
+  const std::vector<double> without = Inclusion(candidates, 2, {{"utility_power", 0}});
+  EXPECT_NEAR(without[0], without[9], 1e-9);
+}
+
+TEST(JouleTest, WhoWaitedTwiceAsLongHasTwiceTheChance) {
+  std::vector<Candidate> candidates = Fleet(20);  // in round 20
+  for (size_t i = 0; i < 20; ++i) {
+    candidates[i].participations = 1;
+    candidates[i].last_round = i < 10 ? 16 : 12;
+  }
+  const std::vector<double> p =
+      Inclusion(candidates, 4, {{"utility_power", 0}, {"turn_power", 1}, {"exploration", 0.001}});
+  EXPECT_NEAR(p[15] / p[0], 2, 0.01);
+}
+
 TEST(JouleTest, CleanerPowerIsPreferredAndUnknownPowerIsUsual) {
   std::vector<Candidate> candidates = Fleet(10);
   for (size_t i = 0; i < 9; ++i) candidates[i].carbon_g_per_kwh = 400;

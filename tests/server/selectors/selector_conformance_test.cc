@@ -283,6 +283,27 @@ TEST_P(SelectorConformanceTest, AnUnknownParameterIsRefused) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("selector.params.tempreature"));
 }
 
+TEST_P(SelectorConformanceTest, TheBatteryGateKeepsOutWhoseBatteryDoesNotBearTheWork) {
+  std::vector<Candidate> candidates = MakeCandidates(40);
+  for (size_t i = 0; i < candidates.size(); ++i) {
+    const bool full = i % 2 == 0;
+    candidates[i].telemetry.charging = false;
+    candidates[i].telemetry.charge = full ? 7 : 0;
+  }
+  PluginSpec spec = ExampleSpec(GetParam());
+  for (const double gate : {0.0, 1.0}) {
+    spec.params["battery_gate"] = gate;
+    const auto selector = *Plugins::Builtin().MakeSelector(spec);
+    const RoundKey key{"job", 9, 1, false};
+    Rng rng = RoundRng(key, 1);
+    const auto selection = selector->Select({key, 40, candidates}, rng);
+    ASSERT_TRUE(selection.ok()) << selection.status();
+    size_t empty = 0;
+    for (const size_t i : selection->chosen) empty += candidates[i].telemetry.charge == 0 ? 1 : 0;
+    EXPECT_EQ(empty, gate > 0 ? 0u : 20u);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Builtin, SelectorConformanceTest,
                          testing::ValuesIn(Names(BuiltinSelectors())),
                          [](const auto& info) { return info.param; });
