@@ -1,6 +1,7 @@
 #include "simulation/simulation.h"
 
 #include <algorithm>
+#include <unordered_map>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -15,6 +16,7 @@
 #include "common/codec/codec.h"
 #include "server/driver/matching.h"
 #include "simulation/checker.h"
+#include "simulation/local_accuracy.h"
 #include "simulation/work_units.h"
 
 namespace fedwatt {
@@ -51,13 +53,16 @@ class SimulationImpl final : public Simulation {
   absl::Status CheckEligible(const BundleHeader& header) const;
   absl::Status CheckTarget() const;
   absl::Status StartCoordinator();
-  absl::StatusOr<OfferedDataset> DatasetOf(uint64_t device, DeviceRecord* record) const;
+  absl::StatusOr<OfferedDataset> DatasetOf(uint64_t device, DeviceRecord* record);
+  absl::StatusOr<DatasetConfig> ConfigOf(const std::string& pattern, uint64_t device) const;
   FleetContext MakeContext();
   void OnDurable(const std::vector<StoreWrite>& batch);
   void OnAttemptEnd(const RoundKey& key, const RoundSummary& summary, bool committed);
   void Note(TraceKind kind, int64_t value, const RoundKey* key, const Digest* digest);
   absl::Status Advance(const Progress& progress);
   std::string LimitedBy(const JobView& job, bool out_of_time) const;
+  void SumDevices(SimulationResult* result) const;
+  absl::StatusOr<double> JudgeLocally(const Digest& model) const;
   absl::StatusOr<SimulationResult> Finish(bool out_of_time);
   bool ReachedTarget();
 
@@ -74,6 +79,7 @@ class SimulationImpl final : public Simulation {
   std::optional<SigningKey> key_;
   std::string bundle_path_;
   std::string job_id_;
+  std::unordered_map<uint64_t, uint32_t> dataset_sizes_;  // by device, of real data
   bool job_ended_ = false;
   std::vector<SimulationPoint> points_;
   size_t told_ = 0;     // of points_
@@ -103,6 +109,7 @@ absl::Status SimulationImpl::CheckEligible(const BundleHeader& header) const {
     offer.request.capabilities.trainers = {bench_->name()};
     offer.request.capabilities.artifact_formats = bench_->artifact_formats();
     offer.request.capabilities.memory_bytes = one.memory_bytes;
+    offer.request.capabilities.labels["class"] = one.name;
     if (!one.region.empty()) offer.request.capabilities.labels["region"] = one.region;
     offer.request.datasets = {
         {options_.job.dataset.name, kSchema,
@@ -191,8 +198,15 @@ absl::Status SimulationImpl::StartCoordinator() {
   return absl::OkStatus();
 }
 
-absl::StatusOr<OfferedDataset> SimulationImpl::DatasetOf(uint64_t device,
-                                                         DeviceRecord* record) const {
+absl::StatusOr<DatasetConfig> SimulationImpl::ConfigOf(const std::string& pattern,
+                                                       uint64_t device) const {
+  return DatasetConfig::Parse(
+      absl::StrReplaceAll(pattern, {{"{client}", absl::StrCat(device)},
+                                    {"{clients}", absl::StrCat(options_.devices)},
+                                    {"{seed}", absl::StrCat(options_.seed)}}));
+}
+
+absl::StatusOr<OfferedDataset> SimulationImpl::DatasetOf(uint64_t device, DeviceRecord* record) {
   OfferedDataset offered;
   const bool held_out = record->evaluator && !options_.evaluation_dataset.empty();
   const std::string& pattern = held_out ? options_.evaluation_dataset : options_.dataset;
@@ -204,12 +218,13 @@ absl::StatusOr<OfferedDataset> SimulationImpl::DatasetOf(uint64_t device,
     offered.config = {name, "none", "", {{"examples", absl::StrCat(record->examples)}}};
     if (record->evaluator) offered.config.options["shift"] = "none";
   } else {
-    FW_ASSIGN_OR_RETURN(offered.config,
-                        DatasetConfig::Parse(absl::StrReplaceAll(
-                            pattern, {{"{client}", absl::StrCat(device)},
-                                      {"{clients}", absl::StrCat(options_.devices)}})));
-    FW_ASSIGN_OR_RETURN(const auto data, OpenDataset(offered.config));
-    record->examples = static_cast<uint32_t>(data->size());
+    FW_ASSIGN_OR_RETURN(offered.config, ConfigOf(pattern, device));
+    const auto [size, first] = dataset_sizes_.try_emplace(device);
+    if (first) {
+      FW_ASSIGN_OR_RETURN(const auto data, OpenDataset(offered.config));
+      size->second = static_cast<uint32_t>(data->size());
+    }
+    record->examples = size->second;
   }
   offered.ref = {offered.config.name, kSchema, fedwatt::ExampleCountBucket(record->examples)};
   return offered;
@@ -349,6 +364,35 @@ std::string SimulationImpl::LimitedBy(const JobView& job, bool out_of_time) cons
   return why;
 }
 
+void SimulationImpl::SumDevices(SimulationResult* result) const {
+  std::vector<double> assignments;
+  std::vector<double> charges;
+  for (const DeviceRecord& record : population_->records()) {
+    if (record.evaluator) continue;
+    result->assignments += record.assignments;
+    if (record.assignments > 0) ++result->participants;
+    assignments.push_back(record.assignments);
+    const double capacity_j = options_.fleet.classes[record.class_index].battery.capacity_j;
+    if (capacity_j > 0) charges.push_back(record.battery.charge_j / capacity_j);
+  }
+  result->jain_participation = JainIndex(assignments);
+  result->jain_charge = JainIndex(charges);
+}
+
+absl::StatusOr<double> SimulationImpl::JudgeLocally(const Digest& model) const {
+  FW_ASSIGN_OR_RETURN(const auto tensors, host_->blobs().Open(model));
+  const std::string model_path = absl::StrCat(options_.scratch_dir, "/last.model");
+  FW_RETURN_IF_ERROR(WriteFileAtomic(model_path, std::string(AsText(tensors->bytes()))));
+  FW_ASSIGN_OR_RETURN(const auto bundle, Bundle::Open(bundle_path_));
+  std::vector<DatasetConfig> datasets(options_.devices);
+  for (uint64_t device = 0; device < options_.devices; ++device) {
+    FW_ASSIGN_OR_RETURN(datasets[device], ConfigOf(options_.local_evaluation_dataset, device));
+  }
+  FW_ASSIGN_OR_RETURN(std::vector<double> accuracies,
+                      LocalAccuracies(bundle, bundle_path_, model_path, datasets, bench_.get()));
+  return WorstDecile(std::move(accuracies));
+}
+
 absl::StatusOr<SimulationResult> SimulationImpl::Finish(bool out_of_time) {
   SimulationResult result;
   Coordinator* const coordinator = host_->coordinator();
@@ -370,9 +414,9 @@ absl::StatusOr<SimulationResult> SimulationImpl::Finish(bool out_of_time) {
   result.messages = host_->faults().messages();
   result.virtual_ms = clock_.NowMs() - start_ms_;
   result.tally = population_->tally();
-  for (const DeviceRecord& record : population_->records()) {
-    result.assignments += record.assignments;
-    if (record.assignments > 0 && !record.evaluator) ++result.participants;
+  SumDevices(&result);
+  if (!options_.local_evaluation_dataset.empty()) {
+    FW_ASSIGN_OR_RETURN(result.worst_decile_accuracy, JudgeLocally(result.job.last.sha256));
   }
   result.most_awake = population_->most_awake();
   result.coordinator_lives = host_->life();

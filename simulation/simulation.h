@@ -36,10 +36,13 @@ struct SimulationOptions {
   uint64_t devices = 100;
   uint64_t evaluators = 1;  // where the job evaluates on evaluators
   uint64_t seed = 1;
-  // A dataset as in a client's configuration, "{client}" and "{clients}" replaced by the device's
-  // number and their count; empty: examples as in the fleet's model, without data.
+  // A dataset as in a client's configuration, "{client}", "{clients}" and "{seed}" replaced by the
+  // device's number, their count and the seed; empty: examples as in the fleet's model, without
+  // data.
   std::string dataset;
   std::string evaluation_dataset;  // of evaluators; empty: as above
+  // Of each device, likewise: what the last model is judged on in the end. Empty: it is not.
+  std::string local_evaluation_dataset;
   FaultPlan faults;
   bool check = true;  // by checker.h, without the replay of models
   bool replay = false;
@@ -77,8 +80,14 @@ struct SimulationResult {
   uint64_t messages = 0;
   int64_t virtual_ms = 0;
   FleetTally tally;
-  uint64_t assignments = 0;
+  uint64_t assignments = 0;   // of clients
   uint64_t participants = 0;  // clients with an assignment
+  // Jain's index, 1 where all are alike: of assignments, and of the charge (as a share of the
+  // capacity) of those with a battery; 1 without any.
+  double jain_participation = 1;
+  double jain_charge = 1;
+  // Accuracy of the last model by the devices' own data; the mean of the lowest tenth.
+  std::optional<double> worst_decile_accuracy;
   size_t most_awake = 0;
   uint64_t coordinator_lives = 1;
   uint64_t replayed_commits = 0;

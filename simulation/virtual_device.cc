@@ -170,6 +170,7 @@ SessionOptions VirtualDevice::MakeOptions(OfferedDataset dataset) const {
   options.role = record_->evaluator ? Role::kEvaluator : Role::kClient;
   options.device_class = kind().name;
   options.memory_bytes = kind().memory_bytes;
+  options.labels["class"] = kind().name;
   if (!kind().region.empty()) options.labels["region"] = kind().region;
   options.codecs = context_->codecs;
   options.datasets = {std::move(dataset)};
@@ -332,10 +333,14 @@ void VirtualDevice::SetLoad(double load_w) {
   });
 }
 
-// Of work the battery feels the load itself; a transfer is a moment.
-void VirtualDevice::Spend(Phase phase, int64_t energy_uj) {
+void VirtualDevice::Book(int64_t energy_uj) {
   record_->spent_uj += energy_uj;
   if (!record_->evaluator) context_->tally->spent_uj += energy_uj;
+}
+
+// Of work the battery feels the load itself; a transfer is a moment.
+void VirtualDevice::Spend(Phase phase, int64_t energy_uj) {
+  Book(energy_uj);
   if (phase != Phase::kDownload && phase != Phase::kUpload) return;
   if (battery().capacity_j <= 0) return;
   CatchUpBattery();
@@ -367,8 +372,7 @@ void VirtualDevice::Die(TraceKind why, int64_t back_ms) {
   const bool working = work_ != nullptr;
   const int64_t lost_uj =
       working ? std::llround(load_w_ * static_cast<double>(NowMs() - work_begun_ms_) * 1000) : 0;
-  record_->spent_uj += lost_uj;
-  if (!record_->evaluator) context_->tally->spent_uj += lost_uj;
+  Book(lost_uj);
   record_->lost_uj += lost_uj;
   context_->tally->lost_uj += lost_uj;
   record_->off = true;

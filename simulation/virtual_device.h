@@ -163,6 +163,7 @@ class VirtualDevice final : public SessionObserver, public DeviceConditions {
   int64_t ExpectedMs(const TrainRequest& request) const;
   void PlanDropout(int64_t work_ms);
   void SetLoad(double load_w);
+  void Book(int64_t energy_uj);
   void Spend(Phase phase, int64_t energy_uj);
   void CatchUpBattery();
   void Die(TraceKind why, int64_t back_ms);

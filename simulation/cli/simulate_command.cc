@@ -3,6 +3,7 @@
 #include <malloc.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <iostream>
 #include <memory>
 #include <utility>
@@ -31,6 +32,8 @@
 namespace fedwatt::cli {
 namespace {
 
+constexpr uint64_t kDatasetsKept = 256;  // by each worker, in memory
+
 absl::StatusOr<std::unique_ptr<TrainingBench>> MakeBench(const SimulateOptions& options,
                                                          const Clock* clock) {
   if (options.trainer == "synthetic") {
@@ -44,6 +47,7 @@ absl::StatusOr<std::unique_ptr<TrainingBench>> MakeBench(const SimulateOptions& 
   WorkerTrainerOptions worker;
   worker.program = TorchTool(options.torch_tool);
   worker.device = "cpu";
+  worker.args.push_back(absl::StrCat("--keep-datasets=", std::min(options.clients, kDatasetsKept)));
   return MakeWorkerBench(worker.name, worker.formats, options.workers, [worker, clock] {
     return std::make_unique<WorkerTrainer>(worker, clock);
   });
@@ -64,6 +68,7 @@ absl::StatusOr<SimulationOptions> MakeOptions(const Context& context,
   simulation.interrupted = [shutdown = context.shutdown] { return shutdown->requested(); };
   simulation.dataset = options.dataset;
   simulation.evaluation_dataset = options.evaluation_dataset;
+  simulation.local_evaluation_dataset = options.local_evaluation_dataset;
   simulation.trace_path = options.trace;
   if (options.target.has_value()) {
     simulation.target = {*options.target, options.window, options.end_at_target};
@@ -292,9 +297,12 @@ void AddSimulateCommands(CLI::App& app, Action* action) {
       ->capture_default_str()
       ->check(CLI::Range(1, 256));
   command->add_option("--torch-tool", options->torch_tool, "Path of fedwatt-torch");
-  command->add_option("--dataset", options->dataset,
-                      "name=format:path?option=value&...; {client} and {clients} are replaced");
+  command->add_option(
+      "--dataset", options->dataset,
+      "name=format:path?option=value&...; {client}, {clients} and {seed} are replaced");
   command->add_option("--evaluation-dataset", options->evaluation_dataset, "Of the evaluator");
+  command->add_option("--local-evaluation-dataset", options->local_evaluation_dataset,
+                      "Of each device: what the last model is judged on (worst-decile accuracy)");
   command->add_option("--scratch", options->scratch, "Where state folders go; default: memory");
   command->add_option("--trace", options->trace, "Writes the binary trace here");
   command->add_flag("--explain", options->explain, "Shows every event");

@@ -23,6 +23,7 @@ struct SimulateOptions {
   std::string torch_tool;
   std::string dataset;
   std::string evaluation_dataset;
+  std::string local_evaluation_dataset;
   std::string scratch;
   std::string trace;
   bool explain = false;

@@ -65,8 +65,15 @@ std::string SimulationSummary(const SimulationResult& result) {
                                          "tells of it",
                                          Joules(result.tally.lost_uj)));
   if (result.tally.empty_batteries + result.tally.dropouts > 0) {
-    row("ended early", absl::StrCat(result.tally.empty_batteries, " by empty batteries, ",
+    row("ended early", absl::StrCat(result.tally.empty_batteries, " by empty batteries (",
+                                    result.tally.emptied_at_work, " while working), ",
                                     result.tally.dropouts, " dropped out"));
+  }
+  row("fairness", absl::StrFormat("Jain's index of participation %.3f, of charge %.3f",
+                                  result.jain_participation, result.jain_charge));
+  if (result.worst_decile_accuracy.has_value()) {
+    row("worst tenth",
+        absl::StrFormat("accuracy %.4f on the devices' own data", *result.worst_decile_accuracy));
   }
   if (result.coordinator_lives > 1) {
     row("coordinator", absl::StrCat("restarted ", result.coordinator_lives - 1, " times"));
@@ -101,7 +108,11 @@ std::string SimulationJson(const SimulationResult& result) {
                         {"bytes_up", result.job.bytes_up},
                         {"bytes_down", result.job.bytes_down},
                         {"empty_batteries", result.tally.empty_batteries},
+                        {"emptied_at_work", result.tally.emptied_at_work},
                         {"dropouts", result.tally.dropouts},
+                        {"spent_j", Joules(result.tally.spent_uj)},
+                        {"jain_participation", result.jain_participation},
+                        {"jain_charge", result.jain_charge},
                         {"coordinator_lives", result.coordinator_lives},
                         {"messages", result.messages},
                         {"model_sha256", DigestHex(result.job.last.sha256)},
@@ -109,6 +120,9 @@ std::string SimulationJson(const SimulationResult& result) {
                         {"trace_records", result.trace_records},
                         {"violations", result.violations},
                         {"problems", result.problems}};
+  if (result.worst_decile_accuracy.has_value()) {
+    out["worst_decile_accuracy"] = *result.worst_decile_accuracy;
+  }
   if (result.job.best_metric.has_value()) {
     out["best"] = *result.job.best_metric;
     out["best_round"] = result.job.best.version;
@@ -141,7 +155,7 @@ std::string MeasuresJson(const std::optional<WindowTarget>& target,
 std::string SeriesCsv(const SimulationResult& result) {
   std::string text =
       "at_s,round,attempt,kind,committed,assigned,reported,failed,late,accuracy,loss,useful_j,"
-      "wasted_j,lost_j,bytes_up,bytes_down,empty_batteries,dropouts,awake\n";
+      "wasted_j,lost_j,spent_j,bytes_up,bytes_down,empty_batteries,emptied_at_work,dropouts,awake\n";
   for (const SimulationPoint& point : result.points) {
     const RoundSummary& round = point.round;
     const MetricSummary& metrics = MetricsOf(round);
@@ -149,13 +163,13 @@ std::string SeriesCsv(const SimulationResult& result) {
       return value.has_value() ? absl::StrFormat("%.9g", *value) : std::string();
     };
     absl::StrAppendFormat(
-        &text, "%.3f,%d,%d,%s,%d,%d,%d,%d,%d,%s,%s,%.6f,%.6f,%.6f,%d,%d,%d,%d,%d\n",
+        &text, "%.3f,%d,%d,%s,%d,%d,%d,%d,%d,%s,%s,%.6f,%.6f,%.6f,%.6f,%d,%d,%d,%d,%d,%d\n",
         Seconds(point.at_ms), round.key.round, round.key.attempt,
         round.key.evaluation ? "evaluation" : "training", point.committed ? 1 : 0, round.assigned,
         round.reported, round.failed, round.late, number(metrics.accuracy), number(metrics.loss),
         Joules(point.tally.useful_uj), Joules(point.tally.wasted_uj), Joules(point.tally.lost_uj),
-        round.bytes_up, round.bytes_down, point.tally.empty_batteries, point.tally.dropouts,
-        point.awake);
+        Joules(point.tally.spent_uj), round.bytes_up, round.bytes_down, point.tally.empty_batteries,
+        point.tally.emptied_at_work, point.tally.dropouts, point.awake);
   }
   return text;
 }
