@@ -111,6 +111,9 @@ std::vector<Measure> MeasuresOf(const JobSpec& job, const std::optional<WindowTa
   add("rounds", "", cost.rounds);
   add("participations", "", static_cast<double>(cost.assigned));
   add("participants", "", static_cast<double>(result.participants));
+  add("jain_participation", "", result.jain_participation);
+  add("jain_charge", "", result.jain_charge);
+  measures.push_back({"worst_decile_accuracy", "", result.worst_decile_accuracy, {}});
   add("empty_batteries", "", static_cast<double>(result.tally.empty_batteries));
   add("dropouts", "", static_cast<double>(result.tally.dropouts));
   add("emptied_at_work", "", static_cast<double>(result.tally.emptied_at_work));

@@ -155,7 +155,8 @@ std::string MeasuresJson(const std::optional<WindowTarget>& target,
 std::string SeriesCsv(const SimulationResult& result) {
   std::string text =
       "at_s,round,attempt,kind,committed,assigned,reported,failed,late,accuracy,loss,useful_j,"
-      "wasted_j,lost_j,spent_j,bytes_up,bytes_down,empty_batteries,emptied_at_work,dropouts,awake\n";
+      "wasted_j,lost_j,spent_j,bytes_up,bytes_down,empty_batteries,emptied_at_work,dropouts,"
+      "awake\n";
   for (const SimulationPoint& point : result.points) {
     const RoundSummary& round = point.round;
     const MetricSummary& metrics = MetricsOf(round);

@@ -4,7 +4,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_replace.h"
 #include "common/base/bounds.h"
 #include "common/base/file.h"
 #include "common/base/status_macros.h"
@@ -74,7 +73,8 @@ absl::StatusOr<json> SettingIdentity(const Matrix& matrix, const Variant& varian
                    {"clients", matrix.clients},
                    {"trainer", matrix.trainer},
                    {"dataset", matrix.dataset},
-                   {"evaluation_dataset", matrix.evaluation_dataset}};
+                   {"evaluation_dataset", matrix.evaluation_dataset},
+                   {"local_evaluation_dataset", matrix.local_evaluation_dataset}};
   if (bundle.empty()) {
     identity["parameters"] = matrix.parameters;
   } else {
@@ -101,8 +101,9 @@ std::vector<std::string> Arguments(const Matrix& matrix, const Variant& variant,
   add("--fleet", variant.fleet);
   add("--bundle", matrix.bundle);
   if (matrix.trainer == "synthetic") add("--parameters", absl::StrCat(matrix.parameters));
-  add("--dataset", absl::StrReplaceAll(matrix.dataset, {{"{seed}", text}}));
-  add("--evaluation-dataset", absl::StrReplaceAll(matrix.evaluation_dataset, {{"{seed}", text}}));
+  add("--dataset", matrix.dataset);
+  add("--evaluation-dataset", matrix.evaluation_dataset);
+  add("--local-evaluation-dataset", matrix.local_evaluation_dataset);
   if (matrix.outcome.target.has_value()) {
     add("--target", json(matrix.outcome.target->value).dump());
     add("--window", absl::StrCat(matrix.outcome.target->window));

@@ -314,6 +314,7 @@ void ReadRun(const std::string& folder, TomlTable* fields, Matrix* matrix) {
   file("bundle", &matrix->bundle);
   fields->Text("dataset", &matrix->dataset);
   fields->Text("evaluation_dataset", &matrix->evaluation_dataset);
+  fields->Text("local_evaluation_dataset", &matrix->local_evaluation_dataset);
   const std::vector<std::string> trainers = {"synthetic", "torch"};
   size_t trainer = 0;
   fields->Word("trainer", trainers, &trainer);

@@ -58,6 +58,7 @@ struct Matrix {
   // "{seed}" in them is replaced by a run's seed.
   std::string dataset;
   std::string evaluation_dataset;
+  std::string local_evaluation_dataset;
   std::map<std::string, std::vector<uint64_t>> seeds;  // by the set's name
   PrimaryOutcome outcome;
   std::vector<Setting> settings;
