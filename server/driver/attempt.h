@@ -31,6 +31,7 @@ struct IncomingReport {
   Report report;                              // without inline bytes
   std::shared_ptr<const SpooledUpdate> held;  // null: the spool has it in a file
   double clip_factor = 1;
+  UpdateSketch sketch;
   absl::Status verdict;  // not OK: the work is of no use, for this reason
   ReplyDone done;
 };
@@ -41,6 +42,7 @@ struct AcceptedReport {
   bool durable = false;
   std::shared_ptr<const SpooledUpdate> held;  // until it is on its way to the sum
   int64_t at_ms = 0;                          // as the record of it says
+  UpdateSketch sketch;
 };
 
 struct Attempt {

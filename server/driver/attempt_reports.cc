@@ -101,11 +101,13 @@ void JobDriver::Do(const AcceptReport& action) {
   const int64_t now_ms = NowMs();
   ++attempt_->unsettled;
   std::vector<StoreWrite> batch;
-  batch.emplace_back(AppendLog{ReportAccepted{key, index, incoming.report, incoming.clip_factor,
-                                              now_ms, attempt_->facts->DeviceClass(index)}});
+  batch.emplace_back(
+      AppendLog{ReportAccepted{key, index, incoming.report, incoming.clip_factor, now_ms,
+                               attempt_->facts->DeviceClass(index), incoming.sketch}});
   NoteOwnEnergy(&batch);
-  attempt_->accepted[index] = AcceptedReport{std::move(incoming.report), incoming.clip_factor,
-                                             false, std::move(incoming.held), now_ms};
+  attempt_->accepted[index] = AcceptedReport{
+      std::move(incoming.report), incoming.clip_factor, false, std::move(incoming.held), now_ms,
+      std::move(incoming.sketch)};
   context_->deps.store->Write(
       std::move(batch), [weak = weak_from_this(), key, index,
                          done = std::move(incoming.done)](absl::Status written) mutable {
@@ -151,7 +153,7 @@ void JobDriver::NoteParticipation(uint32_t index, const Reservation* reservation
   ClientHistory& history = history_[client];
   history.client = client;
   SayUnbelieved(index, AddParticipation({attempt_->key().round, attempt_->facts->DeviceClass(index),
-                                         reservation, accepted.at_ms},
+                                         reservation, accepted.at_ms, accepted.sketch},
                                         accepted.report, &history));
 }
 

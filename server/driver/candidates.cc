@@ -38,6 +38,7 @@ std::vector<Candidate> MakeCandidates(const JobSetup& setup, std::vector<Waiting
       candidate.last_round = past->last_round;
       candidate.last_loss = past->last_loss;
       candidate.last_seconds = past->last_seconds;
+      candidate.sketch = past->sketch;
     }
     const CostHistory* const cost = past == nullptr ? nullptr : &past->cost;
     const double steps = cost != nullptr && cost->units > 0

@@ -26,6 +26,7 @@ absl::Status CheckPlugins(const Plugins& plugins, JobSetup* made) {
   const auto selector = plugins.MakeSelector(setup.spec.selector);
   if (!selector.ok()) return MistakeOfSpec(selector.status());
   made->unbiased_clip = (*selector)->UnbiasedClip();
+  made->wants_sketches = (*selector)->WantsSketches();
   FW_RETURN_IF_ERROR(MistakeOfSpec(plugins.MakeStrategy(setup.spec.strategy).status()));
   return MistakeOfSpec(plugins.MakeAggregator(setup.Aggregation()).status());
 }

@@ -29,6 +29,7 @@ struct JobSetup {
   std::shared_ptr<const Codec> down;  // of steps between models; null: they travel exact
   std::vector<std::shared_ptr<const UploadCodec>> upload_codecs;  // codec_policy.h
   std::optional<double> unbiased_clip;                            // Selector::UnbiasedClip
+  bool wants_sketches = false;                                    // Selector::WantsSketches
   Need training;
   Need evaluation;
 

@@ -41,16 +41,34 @@ absl::Status BadValue(const JobSetup& setup, std::span<const float> block, uint6
   return absl::OkStatus();
 }
 
-absl::Status FindBadValue(const JobSetup& setup, const SpooledUpdateView& view) {
+// `see(begin, values)` gives a Status, for one block after the other.
+template <typename See>
+absl::Status ForEachBlock(const JobSetup& setup, const SpooledUpdateView& view, const See& see) {
   const uint64_t coordinates = setup.layout.coordinates;
   std::vector<float> block(std::min(SpooledUpdateView::kBlock, coordinates));
   for (uint64_t begin = 0; begin < coordinates; begin += block.size()) {
     const std::span<float> part(block.data(),
                                 std::min<uint64_t>(block.size(), coordinates - begin));
     FW_RETURN_IF_ERROR(view.ReadDelta(begin, part));
-    FW_RETURN_IF_ERROR(BadValue(setup, part, begin));
+    FW_RETURN_IF_ERROR(see(begin, part));
   }
   return absl::OkStatus();
+}
+
+absl::Status FindBadValue(const JobSetup& setup, const SpooledUpdateView& view) {
+  return ForEachBlock(setup, view, [&setup](uint64_t begin, std::span<const float> block) {
+    return BadValue(setup, block, begin);
+  });
+}
+
+absl::StatusOr<UpdateSketch> SketchOf(const JobSetup& setup, const SpooledUpdateView& view) {
+  UpdateSketcher sketcher;
+  FW_RETURN_IF_ERROR(
+      ForEachBlock(setup, view, [&sketcher](uint64_t begin, std::span<const float> block) {
+        sketcher.Add(begin, block);
+        return absl::OkStatus();
+      }));
+  return sketcher.Finish();
 }
 
 absl::Status CheckBuffers(const JobSetup& setup, const SpooledUpdateView& view) {
@@ -101,8 +119,8 @@ absl::Status CheckReport(const AttemptFacts& facts, uint32_t index, const Report
   return absl::OkStatus();
 }
 
-absl::StatusOr<double> ValidateUpdate(const JobSetup& setup, const UploadCodec& codec,
-                                      const SpooledUpdate& update) {
+absl::StatusOr<CheckedUpdate> ValidateUpdate(const JobSetup& setup, const UploadCodec& codec,
+                                             const SpooledUpdate& update) {
   FW_ASSIGN_OR_RETURN(const auto view, SpooledUpdateView::Create(&setup, &codec, &update, 1, 1));
   FW_ASSIGN_OR_RETURN(const F32Stats stats, view->Scan());
   // The greatest value may be an upper bound only: none may be found.
@@ -112,7 +130,12 @@ absl::StatusOr<double> ValidateUpdate(const JobSetup& setup, const UploadCodec& 
   FW_RETURN_IF_ERROR(CheckBuffers(setup, *view));
   const double max_norm = setup.spec.bounds.max_update_norm;
   const double norm = std::sqrt(stats.sum_squares);
-  return max_norm > 0 && norm > max_norm ? max_norm / norm : 1.0;
+  CheckedUpdate checked;
+  if (max_norm > 0 && norm > max_norm) checked.clip_factor = max_norm / norm;
+  if (setup.wants_sketches) {
+    FW_ASSIGN_OR_RETURN(checked.sketch, SketchOf(setup, *view));
+  }
+  return checked;
 }
 
 UpdateMetrics UsableMetrics(const UpdateMetrics& metrics) {

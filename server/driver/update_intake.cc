@@ -171,14 +171,14 @@ void UpdateIntake::SubmitReport(const Principal& who, Report report, ReplyDone d
     return BookRepeat(*owned, std::move(report), **std::move(known), std::move(done));
   }
   if (report.status != ReportStatus::kOk) {
-    return HandOver(*owned, std::move(report), nullptr, 1.0, std::move(done));
+    return HandOver(*owned, std::move(report), nullptr, CheckedUpdate(), std::move(done));
   }
   const SlotView& slot = *owned->slot;
   if (absl::Status checked = CheckReport(*slot.facts, slot.index, report); !checked.ok()) {
     return HandOver(*owned, std::move(report), nullptr, std::move(checked), std::move(done));
   }
   if (owned->name.key.evaluation) {
-    return HandOver(*owned, std::move(report), nullptr, 1.0, std::move(done));
+    return HandOver(*owned, std::move(report), nullptr, CheckedUpdate(), std::move(done));
   }
   const Resource& update = report.update;
   if (update.inline_data.size() != update.size) {
@@ -351,7 +351,7 @@ void UpdateIntake::Check(const DriverContext& context, const Owned& owned, Repor
   if (!context.board->BeginVerifying(owned.name, report.update.sha256)) {
     return done(absl::AbortedError("another report of this assignment came first; ask again"));
   }
-  const auto validate = [&]() -> absl::StatusOr<double> {
+  const auto validate = [&]() -> absl::StatusOr<CheckedUpdate> {
     std::shared_ptr<const SpooledUpdate> update = arrived.held;
     if (update == nullptr) {
       FW_ASSIGN_OR_RETURN(update,
@@ -362,28 +362,30 @@ void UpdateIntake::Check(const DriverContext& context, const Owned& owned, Repor
   };
   const absl::Status whole =
       arrived.held != nullptr ? CheckHash(report, *arrived.held) : arrived.upload->Finish();
-  absl::StatusOr<double> clip_factor = whole.ok() ? validate() : whole;
-  const bool content_is_bad = whole.ok() && absl::IsInvalidArgument(clip_factor.status());
-  if (!clip_factor.ok() && !content_is_bad) {
+  absl::StatusOr<CheckedUpdate> checked = whole.ok() ? validate() : whole;
+  const bool content_is_bad = whole.ok() && absl::IsInvalidArgument(checked.status());
+  if (!checked.ok() && !content_is_bad) {
     // Of the transport or the disk, not of the client's work: it may send the same again.
     context.board->StopVerifying(owned.name);
-    return done(clip_factor.status());
+    return done(checked.status());
   }
-  HandOver(owned, std::move(report), std::move(arrived.held), std::move(clip_factor),
-           std::move(done));
+  HandOver(owned, std::move(report), std::move(arrived.held), std::move(checked), std::move(done));
 }
 
 void UpdateIntake::HandOver(const Owned& owned, Report report,
                             std::shared_ptr<const SpooledUpdate> held,
-                            absl::StatusOr<double> clip_factor, ReplyDone done) {
+                            absl::StatusOr<CheckedUpdate> checked, ReplyDone done) {
   IncomingReport incoming;
   incoming.name = owned.name;
   incoming.report = std::move(report);
   incoming.report.update.inline_data.clear();
   incoming.report.metrics = UsableMetrics(incoming.report.metrics);
   incoming.held = std::move(held);
-  incoming.verdict = clip_factor.status();
-  incoming.clip_factor = clip_factor.value_or(1.0);
+  incoming.verdict = checked.status();
+  if (checked.ok()) {
+    incoming.clip_factor = checked->clip_factor;
+    incoming.sketch = std::move(checked->sketch);
+  }
   incoming.done = std::move(done);
   owned.driver->OnReport(std::move(incoming));
 }

@@ -9,6 +9,7 @@
 #include "server/driver/attempt_board.h"
 #include "server/driver/coordinator.h"
 #include "server/driver/job_driver.h"
+#include "server/driver/update_check.h"
 
 // The door for reports and uploads: whose assignment is it, is it still wanted, are the bytes what
 // they claim to be. Runs on the caller's threads and the work queue, never on a job's executor.
@@ -68,7 +69,7 @@ class UpdateIntake {
   static void Check(const DriverContext& context, const Owned& owned, Report report,
                     Arrived arrived, ReplyDone done);
   static void HandOver(const Owned& owned, Report report, std::shared_ptr<const SpooledUpdate> held,
-                       absl::StatusOr<double> clip_factor, ReplyDone done);
+                       absl::StatusOr<CheckedUpdate> checked, ReplyDone done);
 
   const DriverContext* const context_;
   const FindDriver find_driver_;

@@ -17,14 +17,22 @@
 // distances would take part all together or not at all. The sum of the p_i is exactly K, so exactly
 // K are chosen, and weighing reports by 1 / p_i is unbiased.
 //
+// With balance_draws above 1 so many samples are drawn, and the one of them takes part whose
+// updates balance best (BalanceJudge), so that one round's labels are not another's: clients' last
+// updates tell, without labels, whose data are alike. This is the aim of DivFL (Balakrishnan et
+// al., ICLR'22), by rejection instead of a submodular cover. The p_i are then not exact, and none
+// are given.
+//
 // A pure function of the request: no state. Source: ours, see docs/selection.md.
 
 #include <algorithm>
+#include <array>
 #include <memory>
 #include <numeric>
 #include <optional>
 
 #include "common/base/status_macros.h"
+#include "common/tensor/update_sketch.h"
 #include "server/selectors/draws.h"
 #include "server/selectors/energy_gate.h"
 #include "server/selectors/policy.h"
@@ -35,7 +43,8 @@ namespace fedwatt {
 namespace {
 
 constexpr double kMaxRatio = 16;
-constexpr double kMaxCarbon = 1e5;  // g/kWh; coal is at 1000
+constexpr uint64_t kMostDrawn = 1 << 21;  // draws times members
+constexpr double kMaxCarbon = 1e5;        // g/kWh; coal is at 1000
 
 std::optional<double> Carbon(const Candidate& candidate) {
   const std::optional<double>& carbon = candidate.carbon_g_per_kwh;
@@ -71,21 +80,77 @@ void PreferLess(std::span<const std::optional<double>> figures, double power,
   }
 }
 
+// How far a sample's updates, taken together, point away from where all clients' do: the length of
+// the sum of its sketches' differences from their mean, times the square root of its joules. A
+// client whose sketch is unknown is no different.
+class BalanceJudge {
+ public:
+  // The sketches must outlive it.
+  BalanceJudge(const SelectionRequest& request, std::span<const uint32_t> members) {
+    std::vector<double> known_joules;
+    size_t known = 0;
+    for (const uint32_t member : members) {
+      const Candidate& candidate = request.candidates[member];
+      joules_.push_back(Joules(candidate).value_or(-1));
+      if (joules_.back() >= 0) known_joules.push_back(joules_.back());
+      const bool has = candidate.sketch.size() == kSketchSize;
+      sketches_.push_back(has ? candidate.sketch : std::span<const float>());
+      if (!has) continue;
+      ++known;
+      for (size_t d = 0; d < kSketchSize; ++d) mean_[d] += static_cast<double>(candidate.sketch[d]);
+    }
+    for (double& value : mean_) value /= static_cast<double>(std::max<size_t>(known, 1));
+    const double usual = known_joules.empty() ? 1 : Quantile(std::move(known_joules), 0.5);
+    for (double& joules : joules_) joules = joules >= 0 ? joules : usual;
+  }
+
+  double Imbalance(std::span<const size_t> sample) const {
+    std::array<double, kSketchSize> sum{};
+    double joules = 0;
+    for (const size_t i : sample) {
+      joules += joules_[i];
+      if (sketches_[i].empty()) continue;
+      for (size_t d = 0; d < kSketchSize; ++d) {
+        sum[d] += static_cast<double>(sketches_[i][d]) - mean_[d];
+      }
+    }
+    double squares = 0;
+    for (const double value : sum) squares += value * value;
+    return squares * joules;
+  }
+
+ private:
+  std::vector<std::span<const float>> sketches_;
+  std::vector<double> joules_;
+  std::array<double, kSketchSize> mean_{};
+};
+
 class Joule final : public SelectionPolicy {
  public:
   explicit Joule(const std::map<std::string, double>& params) : params_(params), gate_(params) {}
 
-  bool DefinesInclusion() const override { return true; }
+  bool DefinesInclusion() const override { return Draws(1) < 2; }
+  bool WantsSketches() const override { return !DefinesInclusion(); }
 
   absl::StatusOr<Selection> Pick(const SelectionRequest& request, std::span<const uint32_t> members,
                                  uint32_t count, Rng& rng) override {
     const std::vector<uint64_t> probabilities =
         InclusionProbabilities(Weights(request, members), count);
+    const BalanceJudge judge(request, members);
     std::vector<uint32_t> order(members.size());
     std::iota(order.begin(), order.end(), 0u);
-    rng.Shuffle(order);
+    std::vector<size_t> best;
+    double least = 0;
+    for (uint64_t draws = Draws(members.size()); draws > 0; --draws) {
+      rng.Shuffle(order);
+      std::vector<size_t> sample = SystematicSample(probabilities, order, rng.UniformInt(kSurely));
+      const double imbalance = judge.Imbalance(sample);
+      if (!best.empty() && imbalance >= least) continue;
+      best = std::move(sample);
+      least = imbalance;
+    }
     Selection selection;
-    for (const size_t i : SystematicSample(probabilities, order, rng.UniformInt(kSurely))) {
+    for (const size_t i : best) {
       selection.chosen.push_back(members[i]);
       selection.inclusion.push_back(static_cast<double>(probabilities[i]) /
                                     static_cast<double>(kSurely));
@@ -94,6 +159,13 @@ class Joule final : public SelectionPolicy {
   }
 
  private:
+  // Samples to choose one of; fewer in large fleets, where each takes long.
+  uint64_t Draws(size_t members) const {
+    const auto wanted = static_cast<uint64_t>(params_.at("balance_draws"));
+    return std::clamp<uint64_t>(kMostDrawn / std::max<size_t>(members, 1), 1,
+                                std::max<uint64_t>(wanted, 1));
+  }
+
   std::vector<double> Weights(const SelectionRequest& request,
                               std::span<const uint32_t> members) const {
     const std::vector<MemberFigures> figures = FiguresOf(request, members);
@@ -135,11 +207,12 @@ class Joule final : public SelectionPolicy {
 
 absl::StatusOr<std::unique_ptr<Selector>> MakeJoule(const PluginSpec& spec) {
   const std::vector<ParamRule> rules = {
-      {"utility_power", 1, 0, 8}, {"battery_power", 1, 0, 8},
-      {"energy_power", 1, 0, 8},  {"carbon_power", 0.5, 0, 8},
-      {"turn_power", 0, 0, 8},    {"exploration", 0.2, 0.001, 1},
-      {"clip", 0.95, 0, 1},       {"staleness", 0.1, 0, 100},
-      {"slow_power", 2, 0, 10},   {"duration_quantile", 0.8, 0, 1}};
+      {"utility_power", 1, 0, 8},      {"battery_power", 1, 0, 8},
+      {"energy_power", 1, 0, 8},       {"carbon_power", 0.5, 0, 8},
+      {"turn_power", 0, 0, 8},         {"balance_draws", 0, 0, 1000},
+      {"exploration", 0.2, 0.001, 1},  {"clip", 0.95, 0, 1},
+      {"staleness", 0.1, 0, 100},      {"slow_power", 2, 0, 10},
+      {"duration_quantile", 0.8, 0, 1}};
   FW_ASSIGN_OR_RETURN(const auto params, ReadSelectorParams(spec, rules, BatteryGate::kOn));
   return MakePolicySelector(spec.name, params, std::make_unique<Joule>(params));
 }

@@ -33,6 +33,7 @@ class PolicySelector final : public Selector {
   std::string SaveState() const override { return policy_->SaveState(); }
   absl::Status LoadState(const std::string& state) override { return policy_->LoadState(state); }
   std::optional<double> UnbiasedClip() const override { return params_.unbiased; }
+  bool WantsSketches() const override { return policy_->WantsSketches(); }
 
  private:
   const char* WhyNot(const Candidate& candidate) const {
@@ -167,7 +168,8 @@ absl::StatusOr<std::unique_ptr<Selector>> MakePolicySelector(
       return absl::InvalidArgumentError(absl::StrCat(
           "selector.params.unbiased = ", clip, ": selector \"", name,
           "\" defines no inclusion probabilities, so its choice cannot be weighed out; use "
-          "\"uniform\", \"battery_filter\" or \"joule\", or leave unbiased out"));
+          "\"uniform\", \"battery_filter\", or \"joule\" with balance_draws = 0, or leave unbiased "
+          "out"));
     }
     shared.unbiased = clip;
   }

@@ -37,6 +37,7 @@ class SelectionPolicy {
  public:
   virtual ~SelectionPolicy() = default;
   virtual bool DefinesInclusion() const { return false; }
+  virtual bool WantsSketches() const { return false; }  // as of Selector
   // `count` (at most members.size(), at least 1) of `members`, which are indices of
   // request.candidates in the order of names. Fewer only if the policy has its reasons.
   virtual absl::StatusOr<Selection> Pick(const SelectionRequest& request,

@@ -33,6 +33,8 @@ struct Candidate {
   DeviceTelemetry telemetry = {};
   std::optional<CostPrediction> cost = {};      // of the assignment that it would get
   std::optional<double> carbon_g_per_kwh = {};  // where it is, now
+  // Of its last update (common/tensor/update_sketch.h); empty: unknown. Lives as long as the call.
+  std::span<const float> sketch = {};
   std::string power_domain = {};                // whose surplus it can use; empty: none is known
 };
 
@@ -66,6 +68,8 @@ class Selector {
   // Reports are to be weighed by their inverse inclusion probabilities, none more than so many
   // times the least (unbiased_weights.h). Empty: as they are.
   virtual std::optional<double> UnbiasedClip() const { return std::nullopt; }
+  // Candidates' sketches are of use to it.
+  virtual bool WantsSketches() const { return false; }
 };
 
 // INVALID_ARGUMENT: a parameter is unknown, missing or out of range; the message names the nearest.

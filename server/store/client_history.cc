@@ -16,6 +16,9 @@ std::vector<std::string> AddParticipation(const Participation& participation, co
   if (!participation.device_class.empty()) {
     history->cost.device_class = participation.device_class;
   }
+  if (!participation.sketch.empty()) {
+    history->sketch.assign(participation.sketch.begin(), participation.sketch.end());
+  }
   const ClaimLimits limits = participation.reservation == nullptr
                                  ? ClaimLimits()
                                  : LimitsOf(*participation.reservation, participation.now_ms);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -15,7 +16,8 @@ struct Participation {
   std::string device_class;  // as the client told it when it got the assignment; empty: not known
   // What the assignment was expected to cost; null: nothing was, and claims are taken as they are.
   const Reservation* reservation = nullptr;
-  int64_t now_ms = 0;  // of the report
+  int64_t now_ms = 0;                  // of the report
+  std::span<const float> sketch = {};  // of the update; empty: none was made
 };
 
 // Joules, seconds and steps as far as they are believed (server/prediction/claim_check.h). Gives

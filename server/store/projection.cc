@@ -136,7 +136,7 @@ absl::Status NoteParticipation(const JobScope& scope, const std::string& client,
   FW_ASSIGN_OR_RETURN(std::optional<ClientHistory> history, tables.GetHistory(scope, client));
   if (!history) history = ClientHistory{.client = client};
   AddParticipation({record.key.round, record.device_class,
-                    reserved ? &reserved->reservation : nullptr, record.now_ms},
+                    reserved ? &reserved->reservation : nullptr, record.now_ms, record.sketch},
                    record.report, &*history);
   return tables.PutHistory(scope, *history, record.now_ms);
 }

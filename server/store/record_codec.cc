@@ -166,6 +166,7 @@ void KindTo(const ReportAccepted& record, v1::LogRecord* out) {
   wire::ToProto(record.report, out->mutable_accepted()->mutable_report());
   out->mutable_accepted()->set_clip_factor(record.clip_factor);
   out->mutable_accepted()->set_device_class(record.device_class);
+  out->mutable_accepted()->mutable_sketch()->Add(record.sketch.begin(), record.sketch.end());
 }
 
 void KindTo(const ReportRefused& record, v1::LogRecord* out) {
@@ -233,6 +234,7 @@ absl::Status KindFrom(const v1::ReportAccepted& in, ReportAccepted* out) {
   FW_ASSIGN_OR_RETURN(out->report, wire::FromProto(in.report()));
   out->clip_factor = in.clip_factor();
   out->device_class = in.device_class();
+  out->sketch = {in.sketch().begin(), in.sketch().end()};
   return absl::OkStatus();
 }
 

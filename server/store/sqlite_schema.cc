@@ -189,6 +189,9 @@ INSERT INTO client_sums
 
 ALTER TABLE reservations ADD COLUMN units REAL NOT NULL DEFAULT 0;  -- of work; 0: not known
 )",
+    R"(
+ALTER TABLE history ADD COLUMN sketch BLOB;  -- kSketchSize float32, little-endian
+)",
 };
 static_assert(std::size(kSteps) == kSchemaVersion);
 

@@ -8,7 +8,7 @@
 namespace fedwatt {
 
 // The schema version that this program writes.
-inline constexpr int kSchemaVersion = 5;
+inline constexpr int kSchemaVersion = 6;
 
 // Brings an open database, new or of an earlier version, to kSchemaVersion, each step in a
 // transaction of its own. FAILED_PRECONDITION if a newer program made it.

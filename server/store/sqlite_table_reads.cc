@@ -1,5 +1,7 @@
+#include <cstring>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "server/store/record_codec.h"
 #include "server/store/sqlite_bind.h"
@@ -21,6 +23,16 @@ absl::StatusOr<std::vector<Value>> DecodeAll(SqliteQuery query,
   }
 }
 
+absl::StatusOr<UpdateSketch> DecodeSketch(const std::string& bytes) {
+  if (bytes.size() != kSketchSize * sizeof(float)) {
+    return absl::DataLossError(absl::StrCat("a client's sketch of ", bytes.size(),
+                                            " bytes: ", kSketchSize * sizeof(float), " expected"));
+  }
+  UpdateSketch sketch(kSketchSize);
+  std::memcpy(sketch.data(), bytes.data(), bytes.size());
+  return sketch;
+}
+
 absl::StatusOr<ClientHistory> HistoryFrom(const SqliteQuery& query) {
   ClientHistory history;
   history.client = query.Bytes(0);
@@ -32,6 +44,9 @@ absl::StatusOr<ClientHistory> HistoryFrom(const SqliteQuery& query) {
   if (!query.IsNull(4)) history.last_seconds = query.Real(4);
   if (!query.IsNull(5)) {
     FW_ASSIGN_OR_RETURN(history.cost, DecodeCost(query.Bytes(5)));
+  }
+  if (!query.IsNull(6)) {
+    FW_ASSIGN_OR_RETURN(history.sketch, DecodeSketch(query.Bytes(6)));
   }
   return history;
 }
@@ -112,7 +127,7 @@ absl::StatusOr<std::vector<EnergyTotal>> SqliteTables::LoadTotals(const JobScope
 absl::StatusOr<std::optional<ClientHistory>> SqliteTables::GetHistory(const JobScope& scope,
                                                                       const std::string& client) {
   SqliteQuery query = BindScope(
-      db_->Query("SELECT client, participations, last_round, last_loss, last_seconds, cost "
+      db_->Query("SELECT client, participations, last_round, last_loss, last_seconds, cost, sketch "
                  "FROM history WHERE tenant = ? AND population = ? AND job = ? AND client = ?"),
       scope);
   FW_ASSIGN_OR_RETURN(const bool found, query.Bind(client).Step());
@@ -123,7 +138,7 @@ absl::StatusOr<std::optional<ClientHistory>> SqliteTables::GetHistory(const JobS
 
 absl::StatusOr<std::vector<ClientHistory>> SqliteTables::LoadHistory(const JobScope& scope) {
   SqliteQuery query = BindScope(
-      db_->Query("SELECT client, participations, last_round, last_loss, last_seconds, cost "
+      db_->Query("SELECT client, participations, last_round, last_loss, last_seconds, cost, sketch "
                  "FROM history WHERE tenant = ? AND population = ? AND job = ? ORDER BY client"),
       scope);
   std::vector<ClientHistory> all;

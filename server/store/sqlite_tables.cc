@@ -247,13 +247,17 @@ absl::Status SqliteTables::PutHistory(const JobScope& scope, const ClientHistory
   }
   FW_ASSIGN_OR_RETURN(const std::string cost, EncodeCost(history.cost));
   SqliteQuery query = BindScope(
-      db_->Query("INSERT OR REPLACE INTO history VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"), scope);
+      db_->Query("INSERT OR REPLACE INTO history VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"), scope);
   query.Bind(history.client)
       .Bind(static_cast<int64_t>(history.participations))
       .Bind(static_cast<int64_t>(history.last_round));
   history.last_loss ? query.BindBlob(loss) : query.BindNull();
   history.last_seconds ? query.BindReal(*history.last_seconds) : query.BindNull();
-  return query.Bind(at_ms).BindBlob(cost).Run();
+  query.Bind(at_ms).BindBlob(cost);
+  const std::string sketch(reinterpret_cast<const char*>(history.sketch.data()),
+                           history.sketch.size() * sizeof(float));
+  sketch.empty() ? query.BindNull() : query.BindBlob(sketch);
+  return query.Run();
 }
 
 absl::Status SqliteTables::PutRound(const JobScope& scope, uint64_t round,

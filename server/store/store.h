@@ -12,6 +12,7 @@
 #include "common/model/fleet.h"
 #include "common/model/job_spec.h"
 #include "common/model/job_view.h"
+#include "common/tensor/update_sketch.h"
 #include "server/carbon/carbon_intensity.h"
 #include "server/ledger/budget_book.h"
 #include "server/ledger/energy_sums.h"
@@ -64,6 +65,7 @@ struct ReportAccepted {
   double clip_factor = 1;
   int64_t now_ms = 0;
   std::string device_class;
+  UpdateSketch sketch;  // empty: the job's selector wants none
 };
 struct ReportRefused {  // late, over-selected, failed, invalid: its energy is wasted
   RoundKey key;
@@ -126,6 +128,7 @@ struct ClientHistory {
   std::optional<LossSums> last_loss;
   std::optional<double> last_seconds;
   CostHistory cost;
+  UpdateSketch sketch;  // of its last update; empty: none is known
 };
 
 // A reservation and what became of it; without `booked` its assignment is still open.

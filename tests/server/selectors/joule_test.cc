@@ -6,6 +6,7 @@
 #include <limits>
 #include <numeric>
 
+#include "common/tensor/update_sketch.h"
 #include "tests/server/selectors/candidates.h"
 
 namespace fedwatt {
@@ -83,6 +84,72 @@ TEST(JouleTest, WhoWaitedTwiceAsLongHasTwiceTheChance) {
   const std::vector<double> p =
       Inclusion(candidates, 4, {{"utility_power", 0}, {"turn_power", 1}, {"exploration", 0.001}});
   EXPECT_NEAR(p[15] / p[0], 2, 0.01);
+}
+
+// Two groups of clients whose updates go opposite ways.
+class Balance : public testing::Test {
+ protected:
+  Balance() : one_(kSketchSize), other_(kSketchSize) {
+    one_[0] = 1;
+    other_[0] = -1;
+    for (size_t i = 0; i < candidates_.size(); ++i) {
+      candidates_[i].sketch = i < 10 ? one_ : other_;
+    }
+  }
+
+  // Of 4 places, how many go to the first group.
+  int OfTheFirst(double draws, uint64_t seed) {
+    const auto selector = *Plugins::Builtin().MakeSelector({"joule", {{"balance_draws", draws}}});
+    const RoundKey key{"job", 20, 1, false};
+    Rng rng = RoundRng(key, seed);
+    const auto selection = selector->Select({key, 4, candidates_}, rng);
+    EXPECT_TRUE(selection.ok()) << selection.status();
+    EXPECT_EQ(selection->chosen.size(), 4u);
+    EXPECT_EQ(selection->inclusion.empty(), draws > 1);
+    return static_cast<int>(
+        std::ranges::count_if(selection->chosen, [](size_t i) { return i < 10; }));
+  }
+
+  UpdateSketch one_;
+  UpdateSketch other_;
+  std::vector<Candidate> candidates_ = Fleet(20);
+};
+
+TEST_F(Balance, ManyDrawsGiveEachGroupItsShare) {
+  int uneven = 0;
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    EXPECT_EQ(OfTheFirst(100, seed), 2);
+    if (OfTheFirst(0, seed) != 2) ++uneven;
+  }
+  EXPECT_GT(uneven, 5) << "by chance it is otherwise";
+}
+
+TEST_F(Balance, OfEqualSamplesTheCheaperOneTakesPart) {
+  for (size_t i = 0; i < 20; ++i) candidates_[i].cost->joules = i % 10 < 5 ? 100 : 400;
+  const auto selector = *Plugins::Builtin().MakeSelector(
+      {"joule", {{"balance_draws", 500}, {"energy_power", 0}, {"utility_power", 0}}});
+  for (Candidate& candidate : candidates_) candidate.sketch = {};
+  candidates_[0].sketch = one_;
+  candidates_[1].sketch = other_;
+  const RoundKey key{"job", 20, 1, false};
+  Rng rng = RoundRng(key, 1);
+  const auto selection = selector->Select({key, 2, candidates_}, rng);
+  for (const size_t i : selection->chosen) EXPECT_LT(i % 10, 5u);
+}
+
+TEST_F(Balance, WithoutSketchesEveryoneMayTakePart) {
+  for (Candidate& candidate : candidates_) candidate.sketch = {};
+  EXPECT_LE(OfTheFirst(100, 1), 4);
+}
+
+TEST_F(Balance, OnlyDrawsAskForSketches) {
+  for (const double draws : {0.0, 1.0, 2.0}) {
+    const auto selector = *Plugins::Builtin().MakeSelector({"joule", {{"balance_draws", draws}}});
+    EXPECT_EQ(selector->WantsSketches(), draws > 1);
+  }
+  const auto refused =
+      Plugins::Builtin().MakeSelector({"joule", {{"balance_draws", 50}, {"unbiased", 10}}});
+  EXPECT_THAT(std::string(refused.status().message()), testing::HasSubstr("balance_draws = 0"));
 }
 
 TEST(JouleTest, CleanerPowerIsPreferredAndUnknownPowerIsUsual) {

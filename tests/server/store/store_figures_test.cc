@@ -122,6 +122,19 @@ TEST_P(StoreFigures, HistoryCountsTrainingReports) {
   EXPECT_EQ(history[0].last_seconds, 2.5);
 }
 
+TEST_P(StoreFigures, HistoryKeepsTheSketchOfTheLastUpdateThatHadOne) {
+  UpdateSketch sketch(kSketchSize);
+  for (size_t i = 0; i < kSketchSize; ++i) sketch[i] = 1.0f / static_cast<float>(i + 3);
+  AppendLog first = Accepted(Train(1), 0);
+  std::get<ReportAccepted>(first.record).sketch = sketch;
+  ASSERT_TRUE(Write({Assigned(Train(1), {"ann"}), first, Committed(Train(1)),
+                     Assigned(Train(2), {"ann"}), Accepted(Train(2), 0)})
+                  .ok());
+  const auto history = *store().LoadHistory("job-1");
+  ASSERT_THAT(history, SizeIs(1));
+  EXPECT_EQ(history[0].sketch, sketch);
+}
+
 // What predictions are made of is there again after a restart, to the bit.
 TEST_P(StoreFigures, HistoryKeepsWhatWorkCostPerStep) {
   AppendLog first = Accepted(Train(1), 0, {MakeSample(6'000'000)});
