@@ -158,7 +158,7 @@ class FoldUpdatesTest : public ::testing::Test {
     return {id, sha256, bytes.size(), 1 + bytes.size() % 90, 1, codec};
   }
 
-  absl::StatusOr<double> Validate(const FoldEntry& entry) {
+  absl::StatusOr<CheckedUpdate> Validate(const FoldEntry& entry) {
     const auto update = spool_->Read(entry.assignment_id, entry.sha256);
     EXPECT_TRUE(update.ok()) << update.status();
     return ValidateUpdate(setup_, *entry.codec, **update);
@@ -198,6 +198,7 @@ TEST_F(FoldUpdatesTest, WhetherAnUpdateIsInMemoryOrInAFileChangesNoBit) {
   spool_ = *OpenSpool({.dir = absl::StrCat(::testing::TempDir(), "/fold"),
                        .max_bytes = 1 << 30,
                        .max_memory_bytes = 1 << 30});
+  setup_.wants_sketches = true;
   std::vector<FoldEntry> in_files;
   std::vector<FoldEntry> in_memory;
   for (int i = 0; i < 4; ++i) {
@@ -210,7 +211,11 @@ TEST_F(FoldUpdatesTest, WhetherAnUpdateIsInMemoryOrInAFileChangesNoBit) {
     in_memory.push_back(entry);
     in_memory.back().assignment_id = "no such file";
     in_memory.back().held = spool_->Hold(&bytes);
-    EXPECT_EQ(*ValidateUpdate(setup_, *entry.codec, *in_memory.back().held), *Validate(entry));
+    const auto of_memory = *ValidateUpdate(setup_, *entry.codec, *in_memory.back().held);
+    const auto of_file = *Validate(entry);
+    EXPECT_EQ(of_memory.clip_factor, of_file.clip_factor);
+    EXPECT_EQ(of_memory.sketch, of_file.sketch);
+    EXPECT_EQ(of_file.sketch.size(), i == 0 ? 0 : kSketchSize) << "asked for, and not of nothing";
   }
   const AggregateResult expected = Fold({in_files});
   const AggregateResult held = Fold({in_memory});
@@ -238,7 +243,7 @@ TEST_F(FoldUpdatesTest, TheFirstThatFailsIsNamed) {
 TEST_F(FoldUpdatesTest, ValidatingLooksAtValuesOnlyWhereTheScanIsInDoubt) {
   const FoldEntry entry = Store("a/0", coded_, Values(0));
   halving_->counts->reads = 0;
-  EXPECT_EQ(*Validate(entry), 1.0);
+  EXPECT_EQ(Validate(entry)->clip_factor, 1.0);
   EXPECT_EQ(halving_->counts->scans, 1);
   EXPECT_EQ(halving_->counts->reads, 0) << "the scan's bound is below max_abs_delta";
 }
@@ -247,7 +252,7 @@ TEST_F(FoldUpdatesTest, AnUpperBoundAboveTheLimitIsNoOffence) {
   const FoldEntry entry = Store("a/0", coded_, Values(-3));  // at most 3
   halving_->counts->reads = 0;
   halving_->max_abs_factor = 3;
-  EXPECT_EQ(*Validate(entry), 1.0);
+  EXPECT_EQ(Validate(entry)->clip_factor, 1.0);
   EXPECT_EQ(halving_->counts->reads, 3) << "150,000 coordinates in blocks of 65,536";
 }
 
@@ -277,14 +282,14 @@ TEST_F(FoldUpdatesTest, BytesThatNoCodecMadeAreTheClientsFault) {
 
 TEST_F(FoldUpdatesTest, TheClipFactorHasTheSameBitsEachTimeAndForEachCodec) {
   setup_.spec.bounds.max_update_norm = 1;
-  const double plain = *Validate(Store("a/0", raw_, Values(-3)));
+  const double plain = Validate(Store("a/0", raw_, Values(-3)))->clip_factor;
   EXPECT_GT(plain, 0);
   EXPECT_LT(plain, 1);
   const FoldEntry entry = Store("a/1", coded_, Values(-3));
-  EXPECT_EQ(*Validate(entry), plain);
+  EXPECT_EQ(Validate(entry)->clip_factor, plain);
   spool_.reset();
   spool_ = *OpenSpool({absl::StrCat(::testing::TempDir(), "/fold"), 1 << 30});
-  EXPECT_EQ(*Validate(entry), plain) << "after a restart";
+  EXPECT_EQ(Validate(entry)->clip_factor, plain) << "after a restart";
 }
 
 }  // namespace

@@ -181,6 +181,7 @@ TEST_F(SqliteStoreTest, ADatabaseOfTheFirstVersionGoesOn) {
   Sql(Database(), "ALTER TABLE assignments DROP COLUMN codec");
   Sql(Database(), "ALTER TABLE assignments DROP COLUMN codec_reason");
   Sql(Database(), "ALTER TABLE history DROP COLUMN cost");
+  Sql(Database(), "ALTER TABLE history DROP COLUMN sketch");
   Sql(Database(), R"(
 CREATE TABLE first (
   tenant TEXT NOT NULL, population TEXT NOT NULL, job TEXT NOT NULL,

@@ -61,12 +61,12 @@ class CellTest : public ::testing::Test {
   TempDir dir_;
 };
 
-TEST_F(CellTest, OneForEachSeedWithTheSeedInItsDataAndInItsJob) {
+TEST_F(CellTest, OneForEachSeedWithTheSeedInItsJobAndItsDataAskingForIt) {
   const std::vector<Cell> cells = Cells();
   ASSERT_EQ(cells.size(), 2U);
   EXPECT_EQ(cells[1].FileName(), absl::StrCat("a-", cells[0].setting_hash, "-c0de-8.json"));
   EXPECT_THAT(cells[1].arguments,
-              IsSupersetOf({"--seed", "8", "seed=8", "selector.name=oort", "d=none:?part=8",
+              IsSupersetOf({"--seed", "8", "seed=8", "selector.name=oort", "d=none:?part={seed}",
                             "--target", "0.75", "--window", "5", "--end-at-target"}));
   EXPECT_THAT(cells[1].arguments, Contains(dir_.File("fleet.toml")));
 }
