@@ -23,6 +23,8 @@ struct SimulateOptions {
   std::string torch_tool;
   std::string dataset;
   std::string evaluation_dataset;
+  std::vector<std::string> carbon;  // [REGION=]FILE
+  std::string surplus;
   std::string scratch;
   std::string trace;
   bool explain = false;
