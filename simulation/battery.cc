@@ -6,8 +6,13 @@
 namespace fedwatt {
 namespace {
 
-double RateW(const BatteryModel& battery, bool charging, double load_w) {
-  return charging ? battery.charge_w : -(battery.idle_w + load_w);
+// A charger feeds the load beside the battery; of a panel's power the load comes first.
+double RateW(const BatteryModel& battery, const Plug& plug, const OnOffState& charging,
+             double load_w) {
+  const double drain_w = battery.idle_w + load_w;
+  if (!charging.on) return -drain_w;
+  if (plug.model->pattern != OnOffPattern::kSolar) return battery.charge_w;
+  return battery.charge_w * charging.level / 1000 - drain_w;
 }
 
 // To the end of the stretch or `now_ms`; false: now_ms was reached.
@@ -17,7 +22,7 @@ bool AdvanceStretch(const BatteryModel& battery, const Plug& plug, double load_w
   const int64_t until_ms = std::min(now_ms, state->charging.until_ms);
   const double seconds = static_cast<double>(until_ms - state->at_ms) / 1000;
   state->charge_j =
-      std::clamp(state->charge_j + RateW(battery, state->charging.on, load_w) * seconds, 0.0,
+      std::clamp(state->charge_j + RateW(battery, plug, state->charging, load_w) * seconds, 0.0,
                  battery.capacity_j);
   state->at_ms = until_ms;
   return until_ms < now_ms;
@@ -48,7 +53,7 @@ std::optional<int64_t> EmptyAtMs(const BatteryModel& battery, const Plug& plug, 
   const int64_t end_ms = state.at_ms + horizon_ms;
   while (ahead.at_ms < end_ms) {
     AdvanceOnOff(*plug.model, plug.key, ahead.at_ms, &ahead.charging);
-    const double rate_w = RateW(battery, ahead.charging.on, load_w);
+    const double rate_w = RateW(battery, plug, ahead.charging, load_w);
     const int64_t until_ms = std::min(end_ms, ahead.charging.until_ms);
     if (rate_w < 0) {
       const int64_t empty_ms = ahead.at_ms + MillisTo(ahead.charge_j, 0, rate_w);
@@ -66,7 +71,7 @@ std::optional<int64_t> ChargedAtMs(const BatteryModel& battery, const Plug& plug
   const int64_t end_ms = state.at_ms + horizon_ms;
   while (ahead.at_ms < end_ms) {
     AdvanceOnOff(*plug.model, plug.key, ahead.at_ms, &ahead.charging);
-    const double rate_w = RateW(battery, ahead.charging.on, 0);
+    const double rate_w = RateW(battery, plug, ahead.charging, 0);
     const int64_t until_ms = std::min(end_ms, ahead.charging.until_ms);
     if (rate_w > 0) {
       const int64_t there_ms = ahead.at_ms + MillisTo(ahead.charge_j, charge_j, rate_w);

@@ -18,6 +18,10 @@ absl::StatusOr<std::unique_ptr<CoordinatorHost>> CoordinatorHost::Create(
   host->disk_ = std::make_unique<MemoryStore>(nullptr);
   FW_ASSIGN_OR_RETURN(host->blobs_, OpenDirBlobStore(absl::StrCat(host->options_.dir, "/blobs")));
   host->carbon_ = std::make_unique<CarbonDesk>(host->options_.carbon);
+  FW_RETURN_IF_ERROR(host->carbon_->AllowClientRegions(host->options_.client_regions));
+  if (!host->options_.surplus_file.empty()) {
+    FW_RETURN_IF_ERROR(host->carbon_->ReadSurplus(host->options_.surplus_file));
+  }
   FW_RETURN_IF_ERROR(host->OpenSpoolAgain());
   return host;
 }

@@ -29,6 +29,8 @@ struct CoordinatorHostOptions {
   std::string dir;  // of blobs and spool; created
   CoordinatorOptions coordinator;
   CarbonConfig carbon;
+  std::vector<std::string> client_regions;  // that the carbon source has figures of
+  std::string surplus_file;                 // empty: none
   uint64_t spool_memory_bytes = uint64_t{64} << 20;
   FaultPlan faults;
 };

@@ -30,7 +30,7 @@ void ReadOnOff(const toml::table& table, const std::string& source, const std::s
                const std::string& folder, OnOff* out, absl::Status* status) {
   TomlTable fields(table, source, name);
   size_t pattern = static_cast<size_t>(out->pattern);
-  fields.Word("pattern", {"always", "never", "diurnal", "exponential", "trace"}, &pattern);
+  fields.Word("pattern", {"always", "never", "diurnal", "exponential", "trace", "solar"}, &pattern);
   out->pattern = static_cast<OnOffPattern>(pattern);
   fields.Number("start_hour", -24, 48, &out->start_hour);
   fields.Number("hours", 0, 24, &out->hours);
@@ -38,10 +38,17 @@ void ReadOnOff(const toml::table& table, const std::string& source, const std::s
   fields.Number("mean_on_s", 0.001, kMostSeconds, &out->mean_on_s);
   fields.Number("mean_off_s", 0.001, kMostSeconds, &out->mean_off_s);
   fields.Text("path", &out->path);
-  if (out->pattern == OnOffPattern::kTrace && out->path.empty()) {
-    fields.Fail("pattern", "a trace needs its file; write path = \"trace.csv\"");
+  const bool from_file =
+      out->pattern == OnOffPattern::kTrace || out->pattern == OnOffPattern::kSolar;
+  if (from_file && out->path.empty()) {
+    fields.Fail("pattern", "it needs its file; write path = \"trace.csv\"");
   }
   if (status->ok()) *status = fields.Finish();
+  if (status->ok() && out->pattern == OnOffPattern::kSolar) {
+    auto sun = LoadWattSeries(BelowFolder(folder, out->path));
+    *status = sun.status();
+    if (sun.ok()) out->sun = *std::move(sun);
+  }
   if (!status->ok() || out->pattern != OnOffPattern::kTrace) return;
   auto traces = LoadAvailabilityTrace(BelowFolder(folder, out->path));
   *status = traces.status();
@@ -67,6 +74,7 @@ absl::StatusOr<DeviceClass> ReadClass(const toml::table& table, const std::strin
   fields.Number("latency_ms", 0, 60'000, &out.latency_ms);
   fields.Text("radio", &radio);
   fields.Text("region", &out.region);
+  fields.Text("power_domain", &out.power_domain);
   fields.Number("utc_offset_hours", -14, 14, &out.utc_offset_hours);
   fields.Number("memory_mb", 1, 1e9, &memory_mb);
   out.battery.capacity_j = battery_wh * kJoulesPerWattHour;
@@ -144,6 +152,21 @@ absl::Status ReadClassesFile(const std::string& folder, TomlTable* fields,
   return ReadClasses(&rows, classes);
 }
 
+// Whether each class has its sun.
+absl::Status CheckSun(const OnOff& model, const FleetModel& fleet, const std::string& source) {
+  if (model.pattern != OnOffPattern::kSolar) return absl::OkStatus();
+  for (const DeviceClass& one : fleet.classes) {
+    const TimeSeries* const sun = SunOf(model, one.region);
+    const std::string name = absl::StrCat(source, ": class ", one.name, ": ", model.path, " ");
+    if (sun == nullptr) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(name, "has no domain \"", one.region, "\", its region; name one"));
+    }
+    if (sun->Most() <= 0) return absl::InvalidArgumentError(absl::StrCat(name, "is always dark"));
+  }
+  return absl::OkStatus();
+}
+
 // Can any device of it ever work?
 absl::Status CheckPossible(const FleetModel& fleet, const std::string& source) {
   const auto impossible = [&source](const std::string& why) {
@@ -161,6 +184,8 @@ absl::Status CheckPossible(const FleetModel& fleet, const std::string& source) {
            (model.pattern == OnOffPattern::kDiurnal && model.hours + model.jitter_hours <= 0) ||
            (model.pattern == OnOffPattern::kTrace && empty);
   };
+  FW_RETURN_IF_ERROR(CheckSun(fleet.charging, fleet, source));
+  FW_RETURN_IF_ERROR(CheckSun(fleet.availability, fleet, source));
   if (never(fleet.availability)) return impossible("availability is never");
   const bool may = std::any_of(
       fleet.classes.begin(), fleet.classes.end(), [&fleet, &never](const DeviceClass& one) {

@@ -32,6 +32,7 @@ struct DeviceClass {
   RadioLink radio = RadioLink::kWifi;
 
   std::string region;           // label "region"; grid of its joules
+  std::string power_domain;     // label "power_domain", for selector fedzero
   double utc_offset_hours = 0;  // of its diurnal patterns
   uint64_t memory_bytes = uint64_t{1} << 30;
 };

@@ -74,7 +74,24 @@ void AdvanceTrace(const OnOff& model, const OnOffKey& key, int64_t now_ms, OnOff
   state->until_ms = key.start_ms + (state->on ? next.end_ms : next.begin_ms);
 }
 
+void AdvanceSolar(const OnOff& model, const OnOffKey& key, int64_t now_ms, OnOffState* state) {
+  const TimeSeries* const sun = SunOf(model, key.region == nullptr ? "" : *key.region);
+  state->on = false;
+  state->until_ms = INT64_MAX;
+  if (sun == nullptr) return;
+  const int64_t midnight_ms = MidnightOf(key.start_ms);
+  const double share = sun->At(now_ms - midnight_ms) / sun->Most();
+  state->level = static_cast<uint16_t>(std::lround(share * 1000));
+  state->on = state->level > 0;
+  state->until_ms = midnight_ms + sun->EndOf(now_ms - midnight_ms);
+}
+
 }  // namespace
+
+const TimeSeries* SunOf(const OnOff& model, const std::string& region) {
+  const auto found = model.sun.size() == 1 ? model.sun.begin() : model.sun.find(region);
+  return found == model.sun.end() ? nullptr : &found->second;
+}
 
 void AdvanceOnOff(const OnOff& model, const OnOffKey& key, int64_t now_ms, OnOffState* state) {
   if (now_ms < state->until_ms) return;
@@ -90,6 +107,8 @@ void AdvanceOnOff(const OnOff& model, const OnOffKey& key, int64_t now_ms, OnOff
       return AdvanceExponential(model, key, now_ms, state);
     case OnOffPattern::kTrace:
       return AdvanceTrace(model, key, now_ms, state);
+    case OnOffPattern::kSolar:
+      return AdvanceSolar(model, key, now_ms, state);
   }
 }
 

@@ -1,10 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "common/base/rng.h"
+#include "simulation/time_series.h"
 
 // Something of a device that is on and off: its being available, its charging. Deterministic: the
 // changes are a function of (seed, device, purpose). Times are virtual wall-clock milliseconds.
@@ -15,7 +17,8 @@ enum class OnOffPattern {
   kNever,
   kDiurnal,      // every day from start_hour, local time, for `hours`, both give or take jitter
   kExponential,  // on and off for exponential times
-  kTrace         // intervals of a file; over after the last
+  kTrace,        // intervals of a file; over after the last
+  kSolar         // on while the sun of the device's region gives anything
 };
 
 struct Interval {
@@ -30,8 +33,9 @@ struct OnOff {
   double jitter_hours = 1;
   double mean_on_s = 3600;
   double mean_off_s = 3600;
-  std::string path;                           // kTrace
+  std::string path;                           // kTrace, kSolar
   std::vector<std::vector<Interval>> traces;  // read from it; device i has the (i mod n)-th
+  std::map<std::string, TimeSeries> sun;      // watts by region; one alone is everybody's
 };
 
 // Which device, for what. `hour_offset`: its local time.
@@ -41,6 +45,7 @@ struct OnOffKey {
   const char* purpose = "";
   double hour_offset = 0;
   int64_t start_ms = 0;  // of the simulation
+  const std::string* region = nullptr;
 };
 
 // Where a device stands: 16 bytes, kept while it is dormant.
@@ -48,8 +53,12 @@ struct OnOffState {
   int64_t until_ms =
       INT64_MIN;  // of the present stretch; INT64_MIN: not begun; INT64_MAX: for ever
   uint32_t stretch = 0;
+  uint16_t level = 1000;  // kSolar: power, in thousandths of the series' most
   bool on = false;
 };
+
+// The sun of that region. Null: there is none.
+const TimeSeries* SunOf(const OnOff& model, const std::string& region);
 
 // Moves on to the stretch that `now_ms` is in, which must not be before the last one asked for.
 void AdvanceOnOff(const OnOff& model, const OnOffKey& key, int64_t now_ms, OnOffState* state);

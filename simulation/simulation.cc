@@ -4,6 +4,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "client/sdk/assignment_check.h"
@@ -52,6 +53,7 @@ class SimulationImpl final : public Simulation {
   absl::Status SignBundle();
   absl::Status CheckEligible(const BundleHeader& header) const;
   absl::Status CheckTarget() const;
+  absl::Status WriteSeries(CoordinatorHostOptions* host) const;
   absl::Status StartCoordinator();
   absl::StatusOr<OfferedDataset> DatasetOf(uint64_t device, DeviceRecord* record);
   absl::StatusOr<DatasetConfig> ConfigOf(const std::string& pattern, uint64_t device) const;
@@ -111,6 +113,9 @@ absl::Status SimulationImpl::CheckEligible(const BundleHeader& header) const {
     offer.request.capabilities.memory_bytes = one.memory_bytes;
     offer.request.capabilities.labels["class"] = one.name;
     if (!one.region.empty()) offer.request.capabilities.labels["region"] = one.region;
+    if (!one.power_domain.empty()) {
+      offer.request.capabilities.labels["power_domain"] = one.power_domain;
+    }
     offer.request.datasets = {
         {options_.job.dataset.name, kSchema,
          options_.dataset.empty() ? ExampleCountBucket(options_.fleet.examples_max) : UINT32_MAX}};
@@ -159,6 +164,35 @@ absl::Status SimulationImpl::Open() {
   return StartCoordinator();
 }
 
+// As files, which the coordinator reads as it reads those of a real grid.
+absl::Status SimulationImpl::WriteSeries(CoordinatorHostOptions* host) const {
+  const std::string folder = absl::StrCat(options_.scratch_dir, "/series");
+  FW_RETURN_IF_ERROR(EnsureDir(folder, 0700));
+  const int64_t midnight_ms = MidnightOf(start_ms_);
+  const int64_t days = options_.most_virtual_ms / kDayMs + 2;
+  for (const auto& [region, series] : options_.carbon_series) {
+    const auto& [first, with] = *options_.carbon_series.begin();
+    if (series.kind != with.kind) {
+      return absl::InvalidArgumentError(absl::StrCat("the carbon series of \"", region, "\" is ",
+                                                     CarbonKindText(series.kind), ", that of \"",
+                                                     first, "\" is ", CarbonKindText(with.kind),
+                                                     "; grams of different kinds are never added"));
+    }
+    if (absl::StrContains(region, '/')) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("a carbon series of region \"", region, "\": a region's name has no /"));
+    }
+    FW_RETURN_IF_ERROR(WriteFileAtomic(absl::StrCat(folder, "/carbon-", region, ".csv"),
+                                       CarbonFileText(series, midnight_ms, days)));
+    if (!region.empty()) host->client_regions.push_back(region);
+    host->carbon = {
+        .source = "file", .region = first, .path = absl::StrCat(folder, "/carbon-{region}.csv")};
+  }
+  if (options_.surplus.empty()) return absl::OkStatus();
+  host->surplus_file = absl::StrCat(folder, "/surplus.csv");
+  return WriteFileAtomic(host->surplus_file, SurplusFileText(options_.surplus, midnight_ms, days));
+}
+
 absl::Status SimulationImpl::StartCoordinator() {
   CoordinatorHostOptions host;
   host.dir = absl::StrCat(options_.scratch_dir, "/coordinator");
@@ -169,6 +203,7 @@ absl::Status SimulationImpl::StartCoordinator() {
   host.coordinator.long_poll_max_ms = std::max<int64_t>(options_.fleet.long_poll_ms, 1000);
   host.coordinator.fold_threads = 1;
   host.carbon = options_.carbon;
+  FW_RETURN_IF_ERROR(WriteSeries(&host));
   host.faults = options_.faults;
   FW_ASSIGN_OR_RETURN(host_, CoordinatorHost::Create(std::move(host), &clock_, &executor_));
   std::unique_ptr<ModelReplay> replay;
@@ -242,6 +277,7 @@ FleetContext SimulationImpl::MakeContext() {
   context.host = host_.get();
   context.trace = trace_.get();
   context.bench = bench_.get();
+  context.carbon = &options_.carbon_series;
   context.name_prefix = options_.name_prefix;
   context.population = options_.job.population;
   context.tenant = options_.job.tenant;

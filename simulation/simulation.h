@@ -15,6 +15,7 @@
 #include "simulation/faults.h"
 #include "simulation/fleet_model.h"
 #include "simulation/population.h"
+#include "simulation/time_series.h"
 #include "simulation/trace.h"
 #include "simulation/training_bench.h"
 #include "simulation/window_target.h"
@@ -61,6 +62,10 @@ struct SimulationOptions {
   std::function<bool()> interrupted;
   int64_t most_virtual_ms = int64_t{400} * 24 * 3'600'000;
   CarbonConfig carbon;
+  // The grids' grams by region, which devices' joules are counted with, and which selectors see. ""
+  // is of devices in other regions. Instead of `carbon` the coordinator books by the first.
+  std::map<std::string, CarbonSeries> carbon_series;
+  std::map<std::string, TimeSeries> surplus;  // watts by power domain, for selector fedzero
   std::optional<WindowTarget> target;
 };
 

@@ -39,7 +39,8 @@ OnOffKey AvailabilityKey(const FleetContext& context, uint64_t device, const Dev
           .device = device,
           .purpose = "availability",
           .hour_offset = context.fleet->classes[record.class_index].utc_offset_hours,
-          .start_ms = context.start_ms};
+          .start_ms = context.start_ms,
+          .region = &context.fleet->classes[record.class_index].region};
 }
 
 Plug PlugOf(const FleetContext& context, uint64_t device, const DeviceRecord& record) {
@@ -126,7 +127,9 @@ VirtualDevice::VirtualDevice(const FleetContext* context, uint64_t number, Devic
               .radio = context->fleet->classes[record->class_index].radio,
               .claim_factor = record->misreports ? context->fleet->misreport_factor : 1,
               .clock = &clock_,
-              .spent = [this](Phase phase, int64_t uj) { Spend(phase, uj); }}) {}
+              .spent = [this](Phase phase, int64_t uj, int64_t duration_us) {
+                Spend(phase, uj, duration_us);
+              }}) {}
 
 VirtualDevice::~VirtualDevice() {
   *alive_ = false;
@@ -172,6 +175,7 @@ SessionOptions VirtualDevice::MakeOptions(OfferedDataset dataset) const {
   options.memory_bytes = kind().memory_bytes;
   options.labels["class"] = kind().name;
   if (!kind().region.empty()) options.labels["region"] = kind().region;
+  if (!kind().power_domain.empty()) options.labels["power_domain"] = kind().power_domain;
   options.codecs = context_->codecs;
   options.datasets = {std::move(dataset)};
   options.condition_check_ms = context_->fleet->condition_check_ms;
@@ -333,14 +337,32 @@ void VirtualDevice::SetLoad(double load_w) {
   });
 }
 
-void VirtualDevice::Book(int64_t energy_uj) {
+void VirtualDevice::Emit(int64_t energy_uj, int64_t begin_ms, int64_t end_ms) {
+  if (context_->carbon == nullptr || context_->carbon->empty()) return;
+  auto series = context_->carbon->find(kind().region);
+  if (series == context_->carbon->end()) series = context_->carbon->find("");
+  if (series == context_->carbon->end()) {
+    context_->tally->without_grams_uj += energy_uj;
+    return;
+  }
+  constexpr double kUjPerKwh = 3.6e12;
+  const int64_t midnight_ms = MidnightOf(context_->start_ms);
+  const double g_per_kwh =
+      series->second.grams.MeanOver(begin_ms - midnight_ms, end_ms - midnight_ms);
+  const double grams = static_cast<double>(energy_uj) / kUjPerKwh * g_per_kwh;
+  context_->tally->emitted_ug = context_->tally->emitted_ug.value_or(0) + std::llround(grams * 1e6);
+}
+
+// Joules that were spent between two moments.
+void VirtualDevice::Book(int64_t energy_uj, int64_t begin_ms, int64_t end_ms) {
   record_->spent_uj += energy_uj;
   if (!record_->evaluator) context_->tally->spent_uj += energy_uj;
+  Emit(energy_uj, begin_ms, end_ms);
 }
 
 // Of work the battery feels the load itself; a transfer is a moment.
-void VirtualDevice::Spend(Phase phase, int64_t energy_uj) {
-  Book(energy_uj);
+void VirtualDevice::Spend(Phase phase, int64_t energy_uj, int64_t duration_us) {
+  Book(energy_uj, clock_.NowMs() - duration_us / 1000, clock_.NowMs());
   if (phase != Phase::kDownload && phase != Phase::kUpload) return;
   if (battery().capacity_j <= 0) return;
   CatchUpBattery();
@@ -372,7 +394,7 @@ void VirtualDevice::Die(TraceKind why, int64_t back_ms) {
   const bool working = work_ != nullptr;
   const int64_t lost_uj =
       working ? std::llround(load_w_ * static_cast<double>(NowMs() - work_begun_ms_) * 1000) : 0;
-  Book(lost_uj);
+  if (working) Book(lost_uj, work_begun_ms_, NowMs());
   record_->lost_uj += lost_uj;
   context_->tally->lost_uj += lost_uj;
   record_->off = true;

@@ -14,6 +14,7 @@
 #include "simulation/coordinator_host.h"
 #include "simulation/device_record.h"
 #include "simulation/fleet_model.h"
+#include "simulation/time_series.h"
 #include "simulation/trace.h"
 #include "simulation/training_bench.h"
 #include "simulation/virtual_meter.h"
@@ -39,6 +40,10 @@ struct FleetTally {
   int64_t useful_uj = 0;  // of committed assignments
   int64_t wasted_uj = 0;  // of refused, failed and abandoned ones
   int64_t lost_uj = 0;    // of work that ended with the device
+
+  // All joules of the work by their time and their device's grid; absent where no series is known.
+  std::optional<int64_t> emitted_ug;
+  int64_t without_grams_uj = 0;  // of devices whose grid nobody knows
 };
 
 // What the devices of one simulation share. Everything outlives them.
@@ -61,6 +66,8 @@ struct FleetContext {
   // The dataset of a device; its examples, where the record does not say them yet.
   std::function<absl::StatusOr<OfferedDataset>(uint64_t device, DeviceRecord* record)> dataset;
   FleetTally* tally = nullptr;
+  // By region; "": of devices whose region is not there.
+  const std::map<std::string, CarbonSeries>* carbon = nullptr;
   std::map<std::string, uint64_t>* problems = nullptr;  // what sessions complained of, how often
   // Every update that is sent, where somebody wants to know.
   std::function<void(const Digest& sha256, const std::string& bytes)> update_sent;
@@ -163,8 +170,9 @@ class VirtualDevice final : public SessionObserver, public DeviceConditions {
   int64_t ExpectedMs(const TrainRequest& request) const;
   void PlanDropout(int64_t work_ms);
   void SetLoad(double load_w);
-  void Book(int64_t energy_uj);
-  void Spend(Phase phase, int64_t energy_uj);
+  void Book(int64_t energy_uj, int64_t begin_ms, int64_t end_ms);
+  void Spend(Phase phase, int64_t energy_uj, int64_t duration_us);
+  void Emit(int64_t energy_uj, int64_t begin_ms, int64_t end_ms);
   void CatchUpBattery();
   void Die(TraceKind why, int64_t back_ms);
   void RetireSoon(int64_t wake_ms);

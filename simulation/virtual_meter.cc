@@ -36,7 +36,9 @@ EnergySample VirtualMeter::End(Window window, uint64_t bytes) {
   const double energy_uj = transfer && bytes > 0
                                ? TransferUj(start.phase, bytes, start.at_us, sample.duration_us)
                                : options_.train_w * static_cast<double>(sample.duration_us);
-  if (options_.spent) options_.spent(start.phase, std::llround(energy_uj));
+  if (options_.spent) {
+    options_.spent(start.phase, std::llround(energy_uj), sample.duration_us);
+  }
   sample.energy_uj = std::llround(energy_uj * options_.claim_factor);
   sample.sigma_uj = 0;
   sample.quality = quality();

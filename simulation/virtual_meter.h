@@ -19,7 +19,8 @@ class VirtualMeter final : public EnergyMeter {
     RadioLink radio = RadioLink::kWifi;
     double claim_factor = 1;
     const Clock* clock = nullptr;
-    std::function<void(Phase phase, int64_t energy_uj)> spent;
+    // Over the time that ends now.
+    std::function<void(Phase phase, int64_t energy_uj, int64_t duration_us)> spent;
   };
   explicit VirtualMeter(Options options) : options_(std::move(options)) {}
 

@@ -12,6 +12,7 @@
 #include "client/app/exit_codes.h"
 #include "client/app/session_setup.h"
 #include "client/app/setup.h"
+#include "common/base/boot_time.h"
 #include "common/base/log.h"
 #include "common/base/mutex.h"
 #include "common/base/sequential_executor.h"
@@ -78,6 +79,7 @@ SessionDeps MakeDeps(Parts* parts, const ClientIdentity& identity, const Clock* 
   deps.meter = parts->meter.meter.get();
   deps.conditions = parts->conditions.get();
   deps.observer = parts->watcher.get();
+  deps.boot_time_us = BootTimeUs;
   deps.connect = FollowForwards(identity, clock, &parts->pool);
   return deps;
 }

@@ -62,6 +62,11 @@ void AddWorkFlags(CLI::App& app, ClientConfig* config, Raw* raw) {
   app.add_option("--memory-limit", config->memory_limit_bytes,
                  "Of the trainer, for example 2GiB (default: the trainer's)")
       ->transform(CLI::AsSizeValue(false));
+  app.add_option("--checkpoint-every-s", config->checkpoint_every_s,
+                 "How often training keeps in the state folder how far it has come, to go on there "
+                 "after a restart; 0: never")
+      ->check(CLI::Range(0.0, 86400.0))
+      ->capture_default_str();
   app.add_option("--device-class", config->device_class, "Free text that jobs can ask for");
   app.add_option("--app-version", config->app_version, "Version of the app that embeds this");
 }
@@ -109,6 +114,11 @@ void AddConditionFlags(CLI::App& app, ClientConfig* config) {
   app.add_option("--condition-check-s", config->condition_check_s,
                  "How often these are looked at during work, in seconds")
       ->check(CLI::Range(0.1, 3600.0))
+      ->capture_default_str();
+  app.add_option("--pause-limit-s", config->pause_limit_s,
+                 "How long training that these stop is kept, to go on when they are met again; 0: "
+                 "it is given up at once, so that the round need not wait")
+      ->check(CLI::Range(0.0, 86400.0))
       ->capture_default_str();
   app.add_option("--telemetry-level", config->telemetry_level,
                  "Consent: 0 nothing of the device but the work itself; 1 to 3 also buckets of "

@@ -53,6 +53,8 @@ struct ClientConfig {
   bool allow_metered = false;
   bool require_idle = false;
   double condition_check_s = 5;
+  double checkpoint_every_s = 30;  // of trainings; 0: none
+  double pause_limit_s = 0;        // how long work may wait for better conditions
   uint32_t telemetry_level = 1;
   std::string sysfs_root = "/";  // of the conditions' files
 

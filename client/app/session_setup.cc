@@ -46,6 +46,8 @@ SessionOptions MakeSessionOptions(const ClientConfig& config, const ClientIdenti
   options.telemetry_level = config.telemetry_level;
   options.rules = RulesOf(config);
   options.condition_check_ms = static_cast<int64_t>(config.condition_check_s * 1000);
+  options.checkpoint_every_ms = static_cast<int64_t>(config.checkpoint_every_s * 1000);
+  options.pause_limit_ms = static_cast<int64_t>(config.pause_limit_s * 1000);
   return options;
 }
 

@@ -16,6 +16,7 @@
 #include "client/app/setup.h"
 #include "client/app/virtual_trainers.h"
 #include "client/sdk/session.h"
+#include "common/base/boot_time.h"
 #include "common/base/file.h"
 #include "common/base/log.h"
 #include "common/base/mutex.h"
@@ -166,6 +167,7 @@ absl::Status OpenDevice(const ClientConfig& config, const std::vector<PublicKey>
   deps.meter = device->meter.meter.get();
   deps.conditions = device->conditions.get();
   deps.observer = device->reporter.get();
+  deps.boot_time_us = BootTimeUs;
   deps.connect = FollowForwards(identity, clock, &fleet->sessions);
   FW_ASSIGN_OR_RETURN(device->session, Session::Open(std::move(options), std::move(deps)));
   fleet->devices.push_back(std::move(device));

@@ -73,8 +73,9 @@ class AppTrainer final : public Trainer {
         [&]() -> absl::Status {
           if (*deps_.give_up) return absl::CancelledError("the client was closed");
           late |= deps_.clock->MonotonicUs() > end_us;
-          if (cancel || late) task->Cancel();
-          return task->activity().Check();
+          if (!cancel && !late) return task->activity().Check();
+          task->Cancel();
+          return task->activity().CheckCancelled();
         });
     if (waited.ok() && late && absl::IsCancelled(outcome->status)) {
       return absl::DeadlineExceededError(

@@ -16,12 +16,20 @@ void Activity::Enter(const char* what, int64_t limit_ms) {
   Alive();
   what_ = what;
   limit_ms_ = limit_ms;
+  inside_ = true;
+}
+
+void Activity::Leave() {
+  inside_ = false;
+  Alive();
+  what_ = outer_;
+  limit_ms_ = outer_limit_ms_;
 }
 
 void Activity::Begin(const char* what, int64_t limit_ms) {
   outer_ = what;
   outer_limit_ms_ = limit_ms;
-  Enter(what, limit_ms);
+  Leave();
 }
 
 absl::Status Activity::Check() const {
@@ -30,6 +38,14 @@ absl::Status Activity::Check() const {
   return absl::DeadlineExceededError(
       absl::StrCat(what_.load(), " has not come back, nor given a sign of life, for ", limit_ms,
                    " ms; the client goes on without it"));
+}
+
+absl::Status Activity::CheckCancelled() {
+  const int64_t now_us = clock_->MonotonicUs();
+  if (cancelled_us_ < 0) cancelled_us_ = now_us;
+  if (!inside_ || now_us - cancelled_us_ < kCancelledMs * 1000) return Check();
+  return absl::CancelledError(
+      absl::StrCat("cancelled; ", what_.load(), " has not come back, and nobody waits for it"));
 }
 
 struct CallbackThread::State {

@@ -23,12 +23,16 @@ class Activity {
   // The thread enters `what` (a constant text: "the data source's next"), which may take so long.
   void Enter(const char* what, int64_t limit_ms);
   // It is back in the call that was under way before.
-  void Leave() { Enter(outer_, outer_limit_ms_); }
+  void Leave();
   // The call that the others are made from.
   void Begin(const char* what, int64_t limit_ms);
 
   // DEADLINE_EXCEEDED, naming the call, once it has taken longer than its limit.
   absl::Status Check() const;
+  // The same for work that was cancelled: calls that Enter knows of have kCancelledMs from then on,
+  // and the error is CANCELLED. To be called again and again.
+  static constexpr int64_t kCancelledMs = 100;
+  absl::Status CheckCancelled();
 
  private:
   const Clock* const clock_;
@@ -39,6 +43,8 @@ class Activity {
   std::atomic<const char*> what_{"the app"};
   std::atomic<int64_t> limit_ms_{kNoLimit};
   std::atomic<int64_t> since_us_{0};
+  std::atomic<bool> inside_{false};  // of a call that Enter named
+  int64_t cancelled_us_ = -1;        // of the looking thread: when CheckCancelled was first called
 };
 
 // The one thread on which the app's data source and trainer are called. Whoever waits for them can

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -18,6 +19,7 @@ namespace fedwatt {
 namespace {
 
 constexpr int64_t kDefaultCallbackMs = 60'000;
+constexpr int64_t kDefaultCheckpointMs = 30'000;
 constexpr uint32_t kMaxTelemetryLevel = 3;
 constexpr size_t kMaxTrustedKeys = 64;
 
@@ -174,7 +176,16 @@ absl::Status ReadFigures(const fedwatt_options& options, ClientSetup* setup) {
                                                    ", callback_ms ", options.callback_ms,
                                                    "; neither may be below 0"));
   }
+  if (options.checkpoint_ms < -1 || options.pause_ms < 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("options.checkpoint_ms is ", options.checkpoint_ms, " (from -1 on), pause_ms ",
+                     options.pause_ms, " (from 0 on)"));
+  }
   SessionOptions& session = setup->session;
+  session.checkpoint_every_ms = options.checkpoint_ms == 0
+                                    ? kDefaultCheckpointMs
+                                    : std::max<int64_t>(options.checkpoint_ms, 0);
+  session.pause_limit_ms = options.pause_ms;
   session.telemetry_level = options.telemetry_level;
   if (options.long_poll_ms > 0) session.long_poll_ms = options.long_poll_ms;
   setup->callback_ms = options.callback_ms > 0 ? options.callback_ms : kDefaultCallbackMs;

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/capi/app_device.h"
 #include "client/sdk/linux_conditions.h"
+#include "common/base/boot_time.h"
 #include "common/base/cpu_time.h"
 #include "common/base/status_macros.h"
 #include "common/base/status_util.h"
@@ -16,6 +17,8 @@ namespace {
 
 // While another thread is inside of a tick that it began before the end.
 constexpr int64_t kLookUs = 10'000;
+// A host that does not tick, or an environment that asks gRPC for everything, costs no memory.
+constexpr int kMaxGrpcLines = 100;
 
 }  // namespace
 
@@ -55,6 +58,7 @@ EmbeddedClient::EmbeddedClient(const Clock* clock)
     : clock_(clock), loop_(clock, [this] { WakeUp(); }) {}
 
 EmbeddedClient::~EmbeddedClient() {
+  grpc_log_.reset();
   EndRunner();
   give_up_ = true;
   loop_.Finish();
@@ -75,6 +79,8 @@ absl::StatusOr<std::shared_ptr<EmbeddedClient>> EmbeddedClient::Open(ClientSetup
 
 absl::Status EmbeddedClient::Build(ClientSetup setup, AppObjects* objects) {
   events_ = std::make_unique<AppEvents>(objects->listener);
+  grpc_log_ = std::make_unique<GrpcLogTap>(
+      [this](GrpcLogLevel level, const std::string& line) { TakeGrpcLine(level, line); });
   MakeTrainer(setup, *objects);
   MakeMeter(setup, *objects);
   MakeConditions(*objects);
@@ -138,6 +144,7 @@ SessionDeps EmbeddedClient::MakeDeps(const GrpcTransportOptions& transport) {
   deps.meter = meter_.get();
   deps.conditions = conditions_.get();
   deps.observer = events_.get();
+  deps.boot_time_us = BootTimeUs;
   deps.connect = [this, transport](const std::string& address) -> std::shared_ptr<ClientTransport> {
     GrpcTransportOptions next = transport;
     next.address = address;
@@ -149,6 +156,20 @@ SessionDeps EmbeddedClient::MakeDeps(const GrpcTransportOptions& transport) {
     return nullptr;
   };
   return deps;
+}
+
+void EmbeddedClient::TakeGrpcLine(GrpcLogLevel level, const std::string& line) {
+  if (++grpc_lines_ > kMaxGrpcLines) {
+    --grpc_lines_;
+    return;
+  }
+  loop_.Post([this, level, line] {
+    --grpc_lines_;
+    events_->Log(level == GrpcLogLevel::kError  ? FEDWATT_WARNING
+                 : level == GrpcLogLevel::kInfo ? FEDWATT_INFO
+                                                : FEDWATT_DEBUG,
+                 "gRPC: " + line);
+  });
 }
 
 void EmbeddedClient::StartOnce() {
@@ -264,6 +285,7 @@ absl::Status EmbeddedClient::Close(int64_t timeout_ms) {
   const bool stopped = WaitForStop(until_us);
   give_up_ = true;
   EndRunner();
+  grpc_log_.reset();
   loop_.Finish();
   session_.reset();
   transport_->CancelAll();

@@ -14,6 +14,7 @@
 #include "client/capi/client_setup.h"
 #include "client/capi/handles.h"
 #include "client/capi/host_loop.h"
+#include "client/sdk/grpc_log.h"
 #include "client/sdk/grpc_transport.h"
 #include "client/sdk/session.h"
 #include "common/base/thread_pool.h"
@@ -51,6 +52,8 @@ class EmbeddedClient {
   void MakeMeter(const ClientSetup& setup, const AppObjects& objects);
   void MakeConditions(const AppObjects& objects);
   SessionDeps MakeDeps(const GrpcTransportOptions& transport);
+  // Into the app's log, by way of the loop: a thread of gRPC's must not run an app's function.
+  void TakeGrpcLine(GrpcLogLevel level, const std::string& line);
   void StartOnce();
   void WakeUp();
   void RunLoop();
@@ -61,6 +64,7 @@ class EmbeddedClient {
   const Clock* const clock_;
   std::unique_ptr<AppEvents> events_;
   HostLoop loop_;
+  std::atomic<int> grpc_lines_{0};  // on their way to the log
   std::atomic<bool> give_up_{false};
   CallbackThread callbacks_;
   std::unique_ptr<Trainer> trainer_;
@@ -72,6 +76,7 @@ class EmbeddedClient {
   std::unique_ptr<DeviceConditions> conditions_;
   std::unique_ptr<ClientTransport> transport_;
   std::unique_ptr<Session> session_;
+  std::unique_ptr<GrpcLogTap> grpc_log_;
 
   Mutex mutex_;
   CondVar changed_;

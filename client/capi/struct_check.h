@@ -26,6 +26,8 @@ template <typename T>
 constexpr size_t kFirstSize = sizeof(T);
 template <>
 inline constexpr size_t kFirstSize<fedwatt_plan> = offsetof(fedwatt_plan, client);
+template <>
+inline constexpr size_t kFirstSize<fedwatt_options> = offsetof(fedwatt_options, checkpoint_ms);
 
 // A copy of `*given`. What an older program does not have is zero. INVALID_ARGUMENT names `what` if
 // it is null, was not initialised, or sets fields that this version does not know.

@@ -162,8 +162,9 @@ class TorchFeedTrainer final : public Trainer {
         },
         [&]() -> absl::Status {
           if (*deps_.give_up) return absl::CancelledError("the client was closed");
-          if (cancel) examples->cancelled = true;
-          return examples->activity.Check();
+          if (!cancel) return examples->activity.Check();
+          examples->cancelled = true;
+          return examples->activity.CheckCancelled();
         });
     FW_RETURN_IF_ERROR(waited);
     FW_RETURN_IF_ERROR(examples->status);

@@ -240,7 +240,8 @@ absl::Status AssignmentStore::AppendEntry(const KeptAssignment& record,
 absl::Status AssignmentStore::Remove(const std::string& id) const {
   // The journal goes first: what is left of a removal that is cut short is then no record.
   for (const std::string& path :
-       {JournalPath(id), ModelPath(id), DeltaPath(id), UpdatePath(id), ResidualPath(id)}) {
+       {JournalPath(id), ModelPath(id), DeltaPath(id), UpdatePath(id), ResidualPath(id),
+        CheckpointPath(id), CheckpointPath(id) + kTemporary}) {
     FW_RETURN_IF_ERROR(RemoveIfExists(path));
   }
   return absl::OkStatus();

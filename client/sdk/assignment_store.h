@@ -17,6 +17,7 @@
 //   .delta     what the trainer wrote
 //   .update    the encoded update, kept until its outcome is known
 //   .residual  what its encoding dropped, likewise (error_feedback.h)
+//   .checkpoint  how far its training has come (trainers/local_work/checkpoint.h)
 //
 // The journal is "FWJOURN2" and then entries, one for every step, appended: length of the rest,
 // SHA-256 of the rest, and of the record stage and numbers as little-endian integers and the two
@@ -44,7 +45,7 @@ struct KeptAssignment {
   // Its training, or evaluation, began and has not ended: if a start finds this, the process died
   // of it (plan_quarantine.h).
   bool training = false;
-  int64_t received_ms = 0;  // wall clock
+  int64_t received_ms = 0;  // BootLog::NowMs
   uint64_t delta_bytes = 0;
   // Of the unfinished download of bundle and model: bytes that `report` counts, or that were there
   // before this assignment. kNotBegun until then.
@@ -80,6 +81,7 @@ class AssignmentStore {
   std::string DeltaPath(const std::string& id) const { return Path(id, ".delta"); }
   std::string UpdatePath(const std::string& id) const { return Path(id, ".update"); }
   std::string ResidualPath(const std::string& id) const { return Path(id, ".residual"); }
+  std::string CheckpointPath(const std::string& id) const { return Path(id, ".checkpoint"); }
 
   // Replaces any file: after a kill there is the old content or the new.
   absl::Status WritePath(const std::string& path, const std::string& data) const;

@@ -22,9 +22,13 @@ std::string PlanQuarantine::KeyOf(const Assignment& assignment, const Device& de
 PlanQuarantine PlanQuarantine::Load(const std::string& path, int64_t now_ms) {
   PlanQuarantine quarantine(path);
   std::istringstream text(ReadSmallFile(path).value_or(""));
-  std::string key;
-  Plan plan;
-  while (quarantine.plans_.size() < kMaxPlans && text >> key >> plan.deaths >> plan.last_ms) {
+  for (std::string line; quarantine.plans_.size() < kMaxPlans && std::getline(text, line);) {
+    std::istringstream fields(line);
+    std::string key;
+    Plan plan;
+    if (!(fields >> key >> plan.count.deaths >> plan.last_ms)) break;
+    // Not in files of earlier builds.
+    if (!(fields >> plan.count.reboots)) plan.count.reboots = 0;
     if (now_ms - plan.last_ms < kForgetMs) quarantine.plans_[key] = plan;
   }
   return quarantine;
@@ -33,17 +37,24 @@ PlanQuarantine PlanQuarantine::Load(const std::string& path, int64_t now_ms) {
 std::string PlanQuarantine::Content() const {
   std::string text;
   for (const auto& [key, plan] : plans_) {
-    absl::StrAppend(&text, key, " ", plan.deaths, " ", plan.last_ms, "\n");
+    absl::StrAppend(&text, key, " ", plan.count.deaths, " ", plan.last_ms, " ", plan.count.reboots,
+                    "\n");
   }
   return SmallFileContent(text);
 }
 
-uint32_t PlanQuarantine::Deaths(const std::string& key) const {
-  const auto found = plans_.find(key);
-  return found == plans_.end() ? 0 : found->second.deaths;
+std::string PlanQuarantine::Count::ToString() const {
+  return absl::StrCat(deaths, deaths == 1 ? " death" : " deaths", " of the process and ", reboots,
+                      reboots == 1 ? " reboot" : " reboots");
 }
 
-uint32_t PlanQuarantine::AddDeath(const std::string& key, int64_t now_ms) {
+PlanQuarantine::Count PlanQuarantine::Deaths(const std::string& key) const {
+  const auto found = plans_.find(key);
+  return found == plans_.end() ? Count() : found->second.count;
+}
+
+PlanQuarantine::Count PlanQuarantine::AddDeath(const std::string& key, bool rebooted,
+                                               int64_t now_ms) {
   if (!plans_.contains(key) && plans_.size() >= kMaxPlans) {
     plans_.erase(std::min_element(plans_.begin(), plans_.end(), [](const auto& a, const auto& b) {
       return a.second.last_ms < b.second.last_ms;
@@ -51,7 +62,8 @@ uint32_t PlanQuarantine::AddDeath(const std::string& key, int64_t now_ms) {
   }
   Plan& plan = plans_[key];
   plan.last_ms = now_ms;
-  return ++plan.deaths;
+  ++(rebooted ? plan.count.reboots : plan.count.deaths);
+  return plan.count;
 }
 
 }  // namespace fedwatt

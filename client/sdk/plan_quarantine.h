@@ -6,7 +6,12 @@
 //
 // A plan is what a job has this device do: it stays the same over the job's rounds. A process that
 // is killed for another reason counts as well, hence two deaths, forgotten once a training of the
-// plan comes to an end, after kForgetMs, and with a new version of the SDK or the app.
+// plan comes to an end, after kForgetMs, and with a new version of the SDK or the app. A checkpoint
+// is no such end: a plan that gets a little further before each death kills all the same.
+//
+// A machine that went down meanwhile (its battery died, its owner restarted it) took every process
+// with it. Such a death counts half, and not nothing: a plan that overheats or drains the device,
+// or brings its kernel down, has to stop by itself, too.
 
 #include <cstdint>
 #include <map>
@@ -19,7 +24,7 @@ namespace fedwatt {
 // One thread at a time.
 class PlanQuarantine {
  public:
-  static constexpr uint32_t kMaxDeaths = 2;
+  static constexpr uint32_t kMaxDeaths = 2;  // a death across a reboot is half of one
   static constexpr int64_t kForgetMs = int64_t{7} * 24 * 3600 * 1000;
   static constexpr size_t kMaxPlans = 64;  // the oldest death is forgotten beyond it
 
@@ -39,15 +44,22 @@ class PlanQuarantine {
   // What the file has to hold now; the owner writes it, durably.
   std::string Content() const;
 
-  uint32_t Deaths(const std::string& key) const;
-  // The number of deaths with this one.
-  uint32_t AddDeath(const std::string& key, int64_t now_ms);
+  struct Count {
+    uint32_t deaths = 0;   // of the process, in a machine that went on
+    uint32_t reboots = 0;  // of the machine
+
+    bool enough() const { return 2 * deaths + reboots >= 2 * kMaxDeaths; }
+    std::string ToString() const;  // "2 deaths of the process and 1 reboot"
+  };
+  Count Deaths(const std::string& key) const;
+  // The count with this one.
+  Count AddDeath(const std::string& key, bool rebooted, int64_t now_ms);
   // True if there was something to forget.
   bool Forgive(const std::string& key) { return plans_.erase(key) > 0; }
 
  private:
   struct Plan {
-    uint32_t deaths = 0;
+    Count count;
     int64_t last_ms = 0;
   };
 

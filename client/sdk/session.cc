@@ -151,8 +151,13 @@ SessionCore::SessionCore(SessionOptions options, SessionDeps deps, FileLock lock
       meter_(deps_.meter, deps_.clock),
       costs_(CostLog::Load(absl::StrCat(options_.state_dir, "/costs"))),
       models_(HeldModels::Load(absl::StrCat(options_.state_dir, "/models"))),
-      quarantine_(PlanQuarantine::Load(absl::StrCat(options_.state_dir, "/deaths"),
-                                       deps_.clock->NowMs())) {}
+      quarantine_(
+          PlanQuarantine::Load(absl::StrCat(options_.state_dir, "/deaths"), deps_.clock->NowMs())),
+      boots_(BootLog::Load(
+          absl::StrCat(options_.state_dir, "/boot"), options_.boot_id_file,
+          deps_.boot_time_us ? deps_.boot_time_us
+                             : [clock = deps_.clock] { return clock->MonotonicUs(); },
+          deps_.clock->NowMs())) {}
 
 absl::Status SessionCore::Load() {
   FW_ASSIGN_OR_RETURN(std::vector<KeptAssignment> records, store_.LoadAll(&problems_));
@@ -175,10 +180,12 @@ void SessionCore::CountDeaths() {
   for (auto& [id, held] : held_) {
     if (!std::exchange(held.record.training, false)) continue;
     const std::string key = PlanKeyOf(held.record.assignment);
-    const uint32_t deaths = quarantine_.AddDeath(key, deps_.clock->NowMs());
-    problems_.push_back(absl::StrCat("this process died while it worked on ", id, ": death ",
-                                     deaths, " of its plan; at ", PlanQuarantine::kMaxDeaths,
-                                     " it is not tried again"));
+    const PlanQuarantine::Count count =
+        quarantine_.AddDeath(key, boots_.rebooted(), deps_.clock->NowMs());
+    problems_.push_back(absl::StrCat(
+        boots_.rebooted() ? "the machine went down" : "this process died", " while it worked on ",
+        id, ": its plan has ", count.ToString(), "; with ", PlanQuarantine::kMaxDeaths,
+        " deaths, of which a reboot is half a one, it is not tried again"));
     // The count first: a plan that kills at once must not be forgotten for want of disk space.
     absl::Status written = store_.WritePath(quarantine_.path(), quarantine_.Content());
     if (written.ok()) written = store_.PutProgress(held.record);
@@ -186,15 +193,18 @@ void SessionCore::CountDeaths() {
       problems_.push_back(absl::StrCat("cannot write that down: ", StatusText(written)));
     }
   }
+  const absl::Status noted = boots_.Save();
+  if (!noted.ok()) {
+    problems_.push_back(absl::StrCat("cannot note the machine's boot: ", StatusText(noted)));
+  }
 }
 
 absl::Status SessionCore::CheckQuarantine(const Assignment& assignment) const {
-  const uint32_t deaths = quarantine_.Deaths(PlanKeyOf(assignment));
-  if (deaths < PlanQuarantine::kMaxDeaths) return absl::OkStatus();
+  const PlanQuarantine::Count count = quarantine_.Deaths(PlanKeyOf(assignment));
+  if (!count.enough()) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrCat(
-      "quarantined: the process of this device died ", deaths,
-      " times while it worked on this "
-      "plan; it is not tried again before ",
+      "quarantined: this device counts ", count.ToString(),
+      " while it worked on this plan; it is not tried again before ",
       PlanQuarantine::kForgetMs / kMsPerDay, " days have passed or the app is updated"));
 }
 
@@ -249,8 +259,7 @@ void SessionCore::Proceed(Held* held) {
     return FailAndGoOn(held, ReportStatus::kCancelled, std::exchange(cancel_reason_, ""));
   }
   if (TimeLeftMs(held->record.assignment, ElapsedMs(*held)) <= 0) {
-    return FailAndGoOn(held, ReportStatus::kCancelled,
-                       "its deadline passed before the work was done");
+    return FailAndGoOn(held, ReportStatus::kCancelled, kTooLate);
   }
   // Here and not on receipt: a restart may come with another configuration.
   const absl::Status fits =
@@ -267,8 +276,7 @@ void SessionCore::Proceed(Held* held) {
 }
 
 int64_t SessionCore::ElapsedMs(const Held& held) const {
-  if (held.received_us >= 0) return (deps_.clock->MonotonicUs() - held.received_us) / 1000;
-  return std::max<int64_t>(0, deps_.clock->NowMs() - held.record.received_ms);
+  return std::max<int64_t>(0, boots_.NowMs() - held.record.received_ms);
 }
 
 CheckInRequest SessionCore::MakeCheckIn(int64_t max_wait_ms) const {

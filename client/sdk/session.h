@@ -37,13 +37,24 @@
 // coordinator is away, it goes on regardless. An update is kept until its outcome is known, and
 // sent again without training when the coordinator lost it (Outcome::kWanted).
 //
+// Training that was interrupted, by a kill or by Stop, goes on from its newest checkpoint
+// (trainers/local_work/checkpoint.h) as long as its deadline allows, to the same bits; joules and
+// seconds up to the checkpoint are in its report, those after it are lost with the steps.
+//
 // What runs. Only bundles that one of `trusted_keys` signed. Unsigned, altered or strange ones,
 // plans that are invalid or too new, and results that are not finite or beyond the job's bound are
 // reported as FAILED with the reason. Work whose deadline passed is reported as CANCELLED.
 //
 // What kills. That a training begins is durable before it does. A plan during which the process
 // died twice, without a training of it that ended in between, is reported as FAILED from then on
-// and not tried again (plan_quarantine.h).
+// and not tried again (plan_quarantine.h). A checkpoint in between changes nothing about that: the
+// attempt still ended in a death.
+//
+// Time. Deadlines go by the time since the machine's boot, suspended time included, also between
+// processes (boot_log.h); back-off and other waits by the monotonic clock. Setting the wall clock
+// changes none of them. After a reboot only the wall clock knows how old an assignment is; what it
+// gets wrong the coordinator, which is asked first, puts right. What became due while nobody ran
+// the executor happens once.
 //
 // Patience. A coordinator that is away is tried for ever, with jittered exponential back-off;
 // waits that it asks for are kept (and spread by up to a tenth). Refused credentials are tried
@@ -65,7 +76,8 @@
 // Conditions (condition_rules.h). While the device does not meet its owner's rules there are no
 // check-ins; they are asked for again after `condition_check_ms`, then less and less often. They
 // are looked at while there is a check-in, a transfer or a training, too: work that may not go on
-// is stopped within the trainer's next step and reported as CANCELLED with the energy spent. An
+// is stopped within the trainer's next step and reported as CANCELLED with the energy spent, unless
+// it is training with a checkpoint and `pause_limit_ms` lets it wait for better conditions. An
 // update that is trained is encoded and sent all the same, unless the network is metered: then it
 // is kept until it is not, or its deadline passes. Reports without an update always go out.
 //
@@ -154,6 +166,17 @@ struct SessionOptions {
   CostEstimate stated_costs;
   std::vector<PublicKey> trusted_keys;
 
+  // How often training keeps how far it has come, so that a restart goes on there; 0: never.
+  int64_t checkpoint_every_ms = 0;
+  // Training that the device's conditions stop is kept for so long, if it has a checkpoint, and
+  // goes on when they are met again; 0: it is given up at once, which the round learns at once,
+  // too.
+  int64_t pause_limit_ms = 0;
+  // One line that is another one after each boot of the machine (boot_log.h). A plan during which
+  // the machine went down is less suspicious than one that its process died of
+  // (plan_quarantine.h). Unreadable: nothing is known.
+  std::string boot_id_file = "/proc/sys/kernel/random/boot_id";
+
   int64_t long_poll_ms = 20'000;  // shorter than NAT time-outs
   BackoffOptions backoff;
   int64_t denied_backoff_ms = 300'000;
@@ -173,6 +196,9 @@ struct SessionDeps {
   // Follows a forward to another coordinator; without it a forward is only reported and waited out.
   std::function<std::shared_ptr<ClientTransport>(const std::string& address)> connect;
   DeviceConditions* conditions = nullptr;  // may be null: nothing is known of the device
+  // BootTimeUs of common/base/boot_time.h; null: the clock's monotonic side, which may stand still
+  // while the device sleeps.
+  std::function<int64_t()> boot_time_us;
 };
 
 class SessionCore;

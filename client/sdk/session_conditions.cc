@@ -68,8 +68,15 @@ bool SessionCore::HeldBack(Held* held) {
     ReadConditions();
     const Verdict verdict = Judge(options_.rules, device_, Moment::kWork);
     Say(verdict);
-    if (verdict.ok()) return false;
+    if (verdict.ok()) {
+      if (std::exchange(paused_us_, std::nullopt).has_value()) conditions_wait_ms_ = 0;
+      return false;
+    }
     active_ = record.assignment.id;
+    if (MayPause(*held)) {
+      WaitForConditions();
+      return true;
+    }
     consult_ = false;  // a check-in could bring more work
     FailAndGoOn(held, ReportStatus::kCancelled, TellableReason(verdict));
     return true;
@@ -86,6 +93,22 @@ bool SessionCore::HeldBack(Held* held) {
   }
   WaitForConditions();
   return true;
+}
+
+bool SessionCore::MayPause(const Held& held) {
+  const Assignment& assignment = held.record.assignment;
+  if (options_.pause_limit_ms <= 0 || options_.checkpoint_every_ms <= 0) return false;
+  const int64_t now_us = deps_.clock->MonotonicUs();
+  const int64_t since_us = paused_us_.value_or(now_us);
+  const bool may = FileExists(store_.CheckpointPath(assignment.id)) &&
+                   TimeLeftMs(assignment, ElapsedMs(held)) > 0 &&
+                   now_us - since_us < options_.pause_limit_ms * 1000;
+  if (may) {
+    paused_us_ = since_us;
+  } else {
+    paused_us_.reset();
+  }
+  return may;
 }
 
 void SessionCore::WaitForConditions() {
@@ -125,6 +148,12 @@ void SessionCore::Watch() {
   const Verdict verdict = Judge(options_.rules, device_, Moment::kWork);
   Say(verdict);
   if (verdict.ok()) return;
+  // Whether there is a checkpoint to go on from is known when the training has stopped.
+  if (held != nullptr && training_ && options_.pause_limit_ms > 0) {
+    pausing_ = true;
+    *training_cancel_ = true;
+    return;
+  }
   if (held != nullptr) return CancelWork(TellableReason(verdict));
   if (NextUnfinished() != nullptr) return;  // its answer comes at once
   conditions_cut_ = true;

@@ -16,6 +16,7 @@
 #include "client/sdk/assignment_store.h"
 #include "client/sdk/backoff.h"
 #include "client/sdk/blob_cache.h"
+#include "client/sdk/boot_log.h"
 #include "client/sdk/cost_log.h"
 #include "client/sdk/energy_log.h"
 #include "client/sdk/file_stamp.h"
@@ -65,7 +66,6 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   // An assignment and what is known of it only in this process.
   struct Held {
     KeptAssignment record;
-    int64_t received_us = -1;     // monotonic; -1: received by an earlier process
     int downloads[2] = {0, 0};    // complete ones, by Blob
     bool model_verified = false;  // this process hashed what it wrote
     uint32_t failures = 0;        // of fetching, then of sending
@@ -109,6 +109,7 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
     KeptAssignment record;
     EnergySample sample;
     int64_t duration_us = 0;
+    bool resumed = false;      // sample and duration are of a part of the training
     uint64_t coordinates = 0;  // encoded
     std::string update;        // encoded, if it is small
     std::string problem;       // that could be gone round
@@ -169,6 +170,8 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   // True if the conditions keep `held` from going on; that has been dealt with.
   bool HeldBack(Held* held);
   void WaitForConditions();
+  // Whether `held`, whose conditions are not met, may wait for them and go on.
+  bool MayPause(const Held& held);
   // From now on until something waits: looks at the conditions every condition_check_ms.
   void StartWatch();
   void Watch();
@@ -260,6 +263,7 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   CostLog costs_;
   HeldModels models_;
   PlanQuarantine quarantine_;
+  BootLog boots_;
   int64_t transfer_us_ = 0;  // when the one under way began
 
   std::map<std::string, Held> held_;
@@ -286,7 +290,9 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   bool flaws_said_ = false;
   uint64_t watch_timer_ = 0;
   int64_t conditions_wait_ms_ = 0;
-  bool conditions_cut_ = false;  // the check-in under way was ended by Watch
+  bool conditions_cut_ = false;       // the check-in under way was ended by Watch
+  bool pausing_ = false;              // the training under way was ended by Watch, to go on
+  std::optional<int64_t> paused_us_;  // monotonic: since when the active training waits
   const std::shared_ptr<std::atomic<bool>> training_cancel_ =
       std::make_shared<std::atomic<bool>>(false);
   std::vector<absl::AnyInvocable<void()>> on_stopped_;
@@ -299,5 +305,6 @@ bool IsDenied(const absl::Status& status);
 bool IsTransient(const absl::Status& status);
 
 inline constexpr uint32_t kMaxFailures = 5;
+inline constexpr char kTooLate[] = "its deadline passed before the work was done";
 
 }  // namespace fedwatt

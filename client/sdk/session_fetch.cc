@@ -92,8 +92,7 @@ void SessionCore::Accept(Assignment assignment) {
     Held& held = known->second;
     // Given out again: the deadline counts from now, the work that is done stays done.
     held.record.assignment.time_left_ms = assignment.time_left_ms;
-    held.record.received_ms = deps_.clock->NowMs();
-    held.received_us = deps_.clock->MonotonicUs();
+    held.record.received_ms = boots_.NowMs();
     if (held.record.stage == WorkStage::kReported) held.record.stage = WorkStage::kReady;
     return Written(held, store_.Put(held.record));
   }
@@ -102,8 +101,7 @@ void SessionCore::Accept(Assignment assignment) {
   Held& held = held_[id];
   KeptAssignment& record = held.record;
   record.assignment = std::move(assignment);
-  record.received_ms = deps_.clock->NowMs();
-  held.received_us = deps_.clock->MonotonicUs();
+  record.received_ms = boots_.NowMs();
   record.report.assignment_id = id;
   record.report.base_sha256 = record.assignment.base.sha256;
   EmitFor(SessionEventKind::kAssigned, held,

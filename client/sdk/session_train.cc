@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/sdk/report_checks.h"
 #include "client/sdk/session_core.h"
+#include "client/sdk/training_run.h"
 #include "client/sdk/update_encoder.h"
 #include "common/base/bounds.h"
 #include "common/base/mutex.h"
@@ -18,37 +19,11 @@ namespace {
 constexpr char kDefaultCodec[] = "raw_f32";
 constexpr uint64_t kSmallDeltaBytes = 64 * 1024;
 
-// The result of the trainer becomes part of the record.
-absl::Status TakeResult(const TrainResult& result, double seconds, KeptAssignment* record) {
-  UpdateMetrics metrics = result.metrics;
-  metrics.bytes_down = record->report.metrics.bytes_down;
-  metrics.bytes_up = record->report.metrics.bytes_up;
-  for (const auto& [phase, value] : record->report.metrics.seconds_by_phase) {
-    metrics.seconds_by_phase[phase] = value;
-  }
-  const bool train = record->assignment.kind == AssignmentKind::kTrain;
-  metrics.seconds_by_phase.emplace(train ? "train" : "evaluate", seconds);
-  MakeReportable(&metrics);
-  record->report.metrics = std::move(metrics);
-  record->report.weight = ReportedWeight(record->assignment, result.weight);
-  if (record->report.weight == 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the dataset ", record->assignment.dataset.name, " gave no examples"));
-  }
-  return absl::OkStatus();
-}
-
 // A job's own buffers of one model: another model's never fit, another job's never mix in.
 std::string LocalBuffersPath(const std::string& state_dir, const std::string& job,
                              const Digest& bundle) {
   const std::string name = Sha256Hex(AsBytes(absl::StrCat(job, "\n", DigestHex(bundle))));
   return absl::StrCat(state_dir, "/local-buffers-", name.substr(0, 32));
-}
-
-absl::Status SyncPath(const std::string& path) {
-  FW_ASSIGN_OR_RETURN(FileWriter file, FileWriter::Open(path));
-  FW_RETURN_IF_ERROR(file.Sync());
-  return file.Close();
 }
 
 absl::StatusOr<std::unique_ptr<Codec>> CodecOf(const Assignment& assignment) {
@@ -146,6 +121,9 @@ absl::Status SessionCore::CheckCodec(const Assignment& assignment) const {
 
 void SessionCore::Train(Held* held) {
   const Assignment& assignment = held->record.assignment;
+  // A device may have slept since this was looked at; a request takes 0 for "no limit".
+  const int64_t time_left_ms = TimeLeftMs(assignment, ElapsedMs(*held));
+  if (time_left_ms <= 0) return FailAndGoOn(held, ReportStatus::kCancelled, kTooLate);
   // Durable before anything of a stranger's runs: see plan_quarantine.h.
   held->record.training = true;
   const absl::Status noted = store_.PutProgress(held->record);
@@ -171,39 +149,25 @@ void SessionCore::Train(Held* held) {
   request.dataset = FindDataset(assignment.dataset, options_.datasets)->config;
   request.plan = assignment.plan;
   request.seed_key = options_.client_id;
-  request.time_left_ms = TimeLeftMs(assignment, ElapsedMs(*held));
+  request.time_left_ms = time_left_ms;
+  if (options_.checkpoint_every_ms > 0 && assignment.kind == AssignmentKind::kTrain) {
+    request.checkpoint_path = store_.CheckpointPath(assignment.id);
+    request.checkpoint_identity = CheckpointIdentity(assignment);
+    request.checkpoint_every_ms = options_.checkpoint_every_ms;
+  }
   *training_cancel_ = false;
   training_ = true;
   deps_.trainer->Expect(request);
   RunWork<Worked>(
-      [request, record = held->record, store = store_, clock = deps_.clock, meter = deps_.meter,
-       trainer = deps_.trainer, cancel = training_cancel_,
-       progress = ProgressSink(assignment.id)]() mutable -> Worked {
-        const bool train = request.kind == AssignmentKind::kTrain;
-        const int64_t begin_us = clock->MonotonicUs();
-        PhaseMeter window(meter, clock);
-        window.Begin(train ? Phase::kTrain : Phase::kEvaluate);
-        absl::StatusOr<TrainResult> result = trainer->Run(request, *cancel, progress);
-        record.training = false;
-        const EnergySample sample = window.End(0);
-        const int64_t duration_us = clock->MonotonicUs() - begin_us;
-        AddEnergySample(sample, &record.report.energy);
-        absl::Status status = result.status();
-        if (status.ok()) {
-          status = TakeResult(*result, static_cast<double>(sample.duration_us) * 1e-6, &record);
-        }
-        if (status.ok() && train && store.sync()) status = SyncPath(request.output_path);
-        if (status.ok()) {
-          record.stage = train ? WorkStage::kTrained : WorkStage::kReady;
-          record.delta_bytes = result->output_bytes;
-        }
-        // Also after an error: the energy was spent.
-        absl::Status journal = store.PutProgress(record);
-        return {.status = status,
-                .journal = journal,
-                .record = std::move(record),
-                .sample = sample,
-                .duration_us = duration_us};
+      [run = TrainingRun{request, held->record, store_, deps_.clock, deps_.meter, deps_.trainer,
+                         training_cancel_, ProgressSink(assignment.id)}]() mutable -> Worked {
+        TrainingOutcome ended = RunTraining(std::move(run));
+        return {.status = ended.status,
+                .journal = ended.journal,
+                .record = std::move(ended.record),
+                .sample = ended.sample,
+                .duration_us = ended.duration_us,
+                .resumed = ended.resumed};
       },
       &SessionCore::OnTrained);
 }
@@ -217,8 +181,9 @@ void SessionCore::OnTrained(Worked worked) {
   if (!worked.journal.ok()) Save(*held);
   Survived(held->record.assignment);
   if (worked.status.ok()) {
+    pausing_ = false;
     cancel_reason_.clear();
-    if (held->record.assignment.kind == AssignmentKind::kTrain) {
+    if (held->record.assignment.kind == AssignmentKind::kTrain && !worked.resumed) {
       costs_.SetTraining(worked.sample, worked.duration_us);
     }
     costs_.SetLoss(held->record.report.metrics);
@@ -227,7 +192,10 @@ void SessionCore::OnTrained(Worked worked) {
     return stopping_ || held->record.stage == WorkStage::kReady ? Next() : Encode(held);
   }
   // Stopped or cancelled by us: Next knows what that means for the assignment.
-  if (absl::IsCancelled(worked.status) && (stopping_ || !cancel_reason_.empty())) return Next();
+  const bool pausing = std::exchange(pausing_, false);
+  if (absl::IsCancelled(worked.status) && (stopping_ || pausing || !cancel_reason_.empty())) {
+    return Next();
+  }
   if (stopping_) return Next();
   FailAndGoOn(held, ReportStatus::kFailed, StatusText(worked.status));
 }
@@ -306,6 +274,7 @@ void SessionCore::Fail(Held* held, ReportStatus status, const std::string& error
   (void)RemoveIfExists(store_.DeltaPath(record.assignment.id));
   (void)RemoveIfExists(store_.UpdatePath(record.assignment.id));
   (void)RemoveIfExists(store_.ResidualPath(record.assignment.id));
+  (void)RemoveIfExists(store_.CheckpointPath(record.assignment.id));
   Save(*held);
   EmitFor(SessionEventKind::kFailed, *held, record.report.error);
 }

@@ -17,6 +17,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "common/base/clock.h"
+#include "common/base/cpu_time.h"
 #include "common/base/errno_text.h"
 #include "common/base/file.h"
 #include "common/base/status_macros.h"
@@ -295,6 +296,21 @@ absl::Status Subprocess::Kill(int signal_number) {
   if (kill(pid_, signal_number) == 0 || errno == ESRCH) return absl::OkStatus();
   return absl::InternalError(absl::StrCat("cannot send signal ", signal_number, " to process ",
                                           pid_, ": ", ErrnoText(errno)));
+}
+
+absl::Status Subprocess::LimitCpu(int64_t more_s) {
+  if (!running()) return absl::OkStatus();
+  const absl::StatusOr<int64_t> used_us = ProcessCpuTimeUs(pid_);
+  if (absl::IsNotFound(used_us.status())) return absl::OkStatus();  // it has just ended
+  if (!used_us.ok()) return used_us.status();
+  rlimit limit{};
+  if (prlimit(pid_, RLIMIT_CPU, nullptr, &limit) == 0) {
+    const auto wanted = static_cast<rlim_t>(*used_us / 1'000'000 + 1 + more_s);
+    limit.rlim_cur = std::min(limit.rlim_max, wanted);
+    if (prlimit(pid_, RLIMIT_CPU, &limit, nullptr) == 0) return absl::OkStatus();
+  }
+  return absl::InternalError(absl::StrCat("cannot limit the processor time of process ", pid_, ": ",
+                                          std::strerror(errno)));
 }
 
 absl::StatusOr<ExitStatus> Subprocess::Terminate(int64_t grace_ms) {

@@ -73,6 +73,11 @@ class Subprocess {
   // Sends a signal. OK if the child has already ended.
   absl::Status Kill(int signal_number);
 
+  // From now on the child may use `more_s` seconds of processor time beyond what it has used, all
+  // threads together; SIGXCPU ends it then (RLIMIT_CPU). May be called again. INTERNAL names the
+  // system's reason.
+  absl::Status LimitCpu(int64_t more_s);
+
   // SIGTERM, then after `grace_ms` SIGKILL, then reaps.
   absl::StatusOr<ExitStatus> Terminate(int64_t grace_ms);
 

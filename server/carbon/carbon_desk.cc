@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/bytes.h"
 #include "common/base/file.h"
@@ -56,10 +57,10 @@ absl::StatusOr<std::shared_ptr<CarbonSource>> CarbonDesk::For(const std::string&
 
 absl::Status CarbonDesk::AllowClientRegions(const std::vector<std::string>& regions) {
   if (regions.empty()) return absl::OkStatus();
-  if (config_.source == "file") {
+  if (config_.source == "file" && !absl::StrContains(config_.path, "{region}")) {
     return absl::InvalidArgumentError(
         absl::StrCat("client regions need a carbon source that knows regions; \"file\" (",
-                     config_.path, ") is of one"));
+                     config_.path, ") is of one; name a file for each, as grids/{region}.csv"));
   }
   std::vector<std::string> all = regions;
   if (!config_.region.empty()) all.push_back(config_.region);

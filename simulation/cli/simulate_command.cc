@@ -53,6 +53,22 @@ absl::StatusOr<std::unique_ptr<TrainingBench>> MakeBench(const SimulateOptions& 
   });
 }
 
+absl::Status LoadSeries(const SimulateOptions& options, SimulationOptions* simulation) {
+  for (const std::string& named : options.carbon) {
+    const size_t equals = named.find('=');
+    const std::string region = equals == std::string::npos ? "" : named.substr(0, equals);
+    const std::string path = equals == std::string::npos ? named : named.substr(equals + 1);
+    FW_ASSIGN_OR_RETURN(CarbonSeries series, LoadCarbonSeries(path));
+    if (simulation->carbon_series.emplace(region, std::move(series)).second) continue;
+    return absl::InvalidArgumentError(absl::StrCat("--carbon ", named, ": there is a series of ",
+                                                   region.empty() ? "all other regions" : region,
+                                                   " already"));
+  }
+  if (options.surplus.empty()) return absl::OkStatus();
+  FW_ASSIGN_OR_RETURN(simulation->surplus, LoadWattSeries(options.surplus));
+  return absl::OkStatus();
+}
+
 absl::StatusOr<SimulationOptions> MakeOptions(const Context& context,
                                               const SimulateOptions& options) {
   SimulationOptions simulation;
@@ -63,6 +79,7 @@ absl::StatusOr<SimulationOptions> MakeOptions(const Context& context,
   if (!options.fleet.empty()) {
     FW_ASSIGN_OR_RETURN(simulation.fleet, LoadFleetModel(options.fleet));
   }
+  FW_RETURN_IF_ERROR(LoadSeries(options, &simulation));
   simulation.devices = options.clients;
   simulation.seed = options.seed;
   simulation.interrupted = [shutdown = context.shutdown] { return shutdown->requested(); };
@@ -303,6 +320,11 @@ void AddSimulateCommands(CLI::App& app, Action* action) {
   command->add_option("--evaluation-dataset", options->evaluation_dataset, "Of the evaluator");
   command->add_option("--local-evaluation-dataset", options->local_evaluation_dataset,
                       "Of each device: what the last model is judged on (worst-decile accuracy)");
+  command->add_option(
+      "--carbon", options->carbon,
+      "[REGION=]FILE: grams per kWh over the day as CSV (docs/energy.md); repeatable");
+  command->add_option("--surplus", options->surplus,
+                      "Surplus of renewable power by domain as CSV (docs/selection.md)");
   command->add_option("--scratch", options->scratch, "Where state folders go; default: memory");
   command->add_option("--trace", options->trace, "Writes the binary trace here");
   command->add_flag("--explain", options->explain, "Shows every event");

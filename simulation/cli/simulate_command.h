@@ -24,6 +24,8 @@ struct SimulateOptions {
   std::string dataset;
   std::string evaluation_dataset;
   std::string local_evaluation_dataset;
+  std::vector<std::string> carbon;  // [REGION=]FILE
+  std::string surplus;
   std::string scratch;
   std::string trace;
   bool explain = false;

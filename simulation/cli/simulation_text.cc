@@ -12,6 +12,7 @@ namespace fedwatt::cli {
 namespace {
 
 double Joules(int64_t uj) { return static_cast<double>(uj) * 1e-6; }
+double Grams(int64_t ug) { return static_cast<double>(ug) * 1e-6; }
 double Seconds(int64_t ms) { return static_cast<double>(ms) / 1000; }
 
 const MetricSummary& MetricsOf(const RoundSummary& round) {
@@ -64,6 +65,15 @@ std::string SimulationSummary(const SimulationResult& result) {
   row("lost on devices", absl::StrFormat("%.1f J, on work that ended with the device: no report "
                                          "tells of it",
                                          Joules(result.tally.lost_uj)));
+  if (result.tally.emitted_ug.has_value()) {
+    row("grams",
+        absl::StrFormat("%.3f g by each device's grid and hour, %.3f g booked (simulated)",
+                        Grams(*result.tally.emitted_ug), Grams(result.job.budget.booked_ug)));
+  }
+  if (result.tally.without_grams_uj > 0) {
+    row("without grams", absl::StrFormat("%.1f J of devices in regions without a series",
+                                         Joules(result.tally.without_grams_uj)));
+  }
   if (result.tally.empty_batteries + result.tally.dropouts > 0) {
     row("ended early", absl::StrCat(result.tally.empty_batteries, " by empty batteries (",
                                     result.tally.emptied_at_work, " while working), ",
@@ -123,6 +133,11 @@ std::string SimulationJson(const SimulationResult& result) {
   if (result.worst_decile_accuracy.has_value()) {
     out["worst_decile_accuracy"] = *result.worst_decile_accuracy;
   }
+  if (result.tally.emitted_ug.has_value()) {
+    out["emitted_g"] = Grams(*result.tally.emitted_ug);
+    out["booked_g"] = Grams(result.job.budget.booked_ug);
+    out["without_grams_j"] = Joules(result.tally.without_grams_uj);
+  }
   if (result.job.best_metric.has_value()) {
     out["best"] = *result.job.best_metric;
     out["best_round"] = result.job.best.version;
@@ -156,21 +171,26 @@ std::string SeriesCsv(const SimulationResult& result) {
   std::string text =
       "at_s,round,attempt,kind,committed,assigned,reported,failed,late,accuracy,loss,useful_j,"
       "wasted_j,lost_j,spent_j,bytes_up,bytes_down,empty_batteries,emptied_at_work,dropouts,"
-      "awake\n";
+      "awake,emitted_g,booked_g\n";
   for (const SimulationPoint& point : result.points) {
     const RoundSummary& round = point.round;
     const MetricSummary& metrics = MetricsOf(round);
     const auto number = [](const std::optional<double>& value) {
       return value.has_value() ? absl::StrFormat("%.9g", *value) : std::string();
     };
+    const auto grams = [](const std::optional<int64_t>& ug) {
+      return ug.has_value() ? absl::StrFormat("%.6f", Grams(*ug)) : std::string();
+    };
     absl::StrAppendFormat(
-        &text, "%.3f,%d,%d,%s,%d,%d,%d,%d,%d,%s,%s,%.6f,%.6f,%.6f,%.6f,%d,%d,%d,%d,%d,%d\n",
+        &text, "%.3f,%d,%d,%s,%d,%d,%d,%d,%d,%s,%s,%.6f,%.6f,%.6f,%.6f,%d,%d,%d,%d,%d,%d,%s,%s\n",
         Seconds(point.at_ms), round.key.round, round.key.attempt,
         round.key.evaluation ? "evaluation" : "training", point.committed ? 1 : 0, round.assigned,
         round.reported, round.failed, round.late, number(metrics.accuracy), number(metrics.loss),
         Joules(point.tally.useful_uj), Joules(point.tally.wasted_uj), Joules(point.tally.lost_uj),
         Joules(point.tally.spent_uj), round.bytes_up, round.bytes_down, point.tally.empty_batteries,
-        point.tally.emptied_at_work, point.tally.dropouts, point.awake);
+        point.tally.emptied_at_work, point.tally.dropouts, point.awake,
+        grams(point.tally.emitted_ug),
+        grams(point.tally.emitted_ug.has_value() ? std::optional(round.booked_ug) : std::nullopt));
   }
   return text;
 }

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+#include <vector>
+
 namespace fedwatt {
 namespace {
 
@@ -57,6 +60,33 @@ TEST(Battery, ComesBackWhenItIsCharged) {
 
 TEST(Battery, MainsNeverEnds) {
   EXPECT_FALSE(EmptyAtMs({}, {&kNeverPlugged, {}}, 1000, kDayMs, {}).has_value());
+}
+
+// 10 W at noon, half of that at 9 h; the load comes first.
+TEST(Battery, APanelFeedsTheLoadThenTheBattery) {
+  OnOff sun{.pattern = OnOffPattern::kSolar};
+  std::vector<double> watts(24, 0.0);
+  watts[9] = 50;
+  watts[12] = 100;
+  sun.sun.emplace("south", TimeSeries(0, kHourMs, watts));
+  const std::string anywhere = "north";  // one series alone is everybody's
+  const Plug plug{&sun, {.region = &anywhere}};
+  const auto hour_from = [&plug](int64_t hour, double load_w) {
+    BatteryState state{.at_ms = hour * kHourMs, .charge_j = 18'000};
+    AdvanceBattery(kPhone, plug, load_w, (hour + 1) * kHourMs - 1, &state);
+    return state;
+  };
+  EXPECT_EQ(hour_from(12, 0).charge_j, 36'000);  // full after 2,000 s
+  EXPECT_NEAR(hour_from(9, 0).charge_j, 18'000 + 4 * 3'600, 1);
+  EXPECT_NEAR(hour_from(9, 6).charge_j, 18'000 - 2 * 3'600, 1);
+  EXPECT_TRUE(hour_from(9, 0).charging.on);
+  EXPECT_NEAR(hour_from(3, 0).charge_j, 18'000 - 3'600, 1);
+  EXPECT_FALSE(hour_from(3, 0).charging.on);
+  // A dark panel and a load: it ends though it stands in the sun at 9.
+  const BatteryState weak{.at_ms = 9 * kHourMs, .charge_j = 3'600};
+  EXPECT_EQ(EmptyAtMs(kPhone, plug, 6, kDayMs, weak), 9 * kHourMs + kHourMs / 2);
+  const auto charged_ms = ChargedAtMs(kPhone, plug, 10'800, kDayMs, {.charge_j = 0});
+  EXPECT_EQ(charged_ms, 9 * kHourMs + kHourMs * 3 / 4);
 }
 
 }  // namespace

@@ -156,6 +156,26 @@ TEST_F(FleetCsv, AFleetThatCanNeverWorkIsRefused) {
   EXPECT_THAT(ErrorOfCsv("name,share\na,0\n"), HasSubstr("every class has share = 0"));
 }
 
+TEST_F(FleetCsv, SolarChargingNeedsItsRegionsSun) {
+  const std::string sun =
+      "time,domain,watts\n2026-01-01T00:00:00Z,DE,5\n"
+      "2026-01-01T00:00:00Z,FR,0\n";
+  Write("sun.csv", sun);
+  const auto load = [this](const std::string& region) {
+    return LoadFleetModel(
+        Write("fleet.toml", absl::StrCat("[charging]\npattern = \"solar\"\npath = \"sun.csv\"\n",
+                                         kClass, "region = \"", region, "\"\n")));
+  };
+  const auto fleet = load("DE");
+  ASSERT_TRUE(fleet.ok()) << fleet.status();
+  EXPECT_EQ(fleet->charging.pattern, OnOffPattern::kSolar);
+  EXPECT_EQ(SunOf(fleet->charging, "DE")->Most(), 5);
+  EXPECT_THAT(std::string(load("SE").status().message()), HasSubstr("has no domain \"SE\""));
+  EXPECT_THAT(std::string(load("FR").status().message()), HasSubstr("is always dark"));
+  Write("sun.csv", "time,domain,watts\n2026-01-02T00:00:00Z,DE,5\n2026-01-01T00:00:00Z,DE,5\n");
+  EXPECT_THAT(std::string(load("DE").status().message()), HasSubstr("sun.csv:3"));
+}
+
 TEST(FleetModel, TraitsFollowTheSharesAndTheSeed) {
   FleetModel fleet = DefaultFleet();
   int phones = 0;

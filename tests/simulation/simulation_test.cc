@@ -101,6 +101,82 @@ TEST_F(SimulationTest, UnbiasedAndPiecewiseUpdatesAreReplayedToo) {
   EXPECT_EQ(Run().replayed_commits, 4U);
 }
 
+CarbonSeries Constant(double g_per_kwh) {
+  return {TimeSeries(0, int64_t{24} * 3'600'000, {g_per_kwh}), {}, "test"};
+}
+
+// True grams by each device's grid, booked ones by the coordinator's.
+TEST_F(SimulationTest, GramsAreOfTheDevicesRegionAndHour) {
+  options_.fleet.work_scale = 1e6;
+  for (DeviceClass& one : options_.fleet.classes) one.region = "DE";
+  options_.carbon_series.emplace("", Constant(100));
+  options_.carbon_series.emplace("DE", Constant(300));
+  const SimulationResult result = Run();
+  ASSERT_TRUE(result.tally.emitted_ug.has_value());
+  EXPECT_EQ(result.tally.without_grams_uj, 0);
+  constexpr double kUjPerKwh = 3.6e12;
+  const BudgetView& booked = result.job.budget;
+  EXPECT_NEAR(static_cast<double>(booked.booked_ug),
+              static_cast<double>(booked.booked_uj) / kUjPerKwh * 100e6, 20);
+  // All was reported and booked, but for what sending cost more than was foreseen.
+  const double ratio =
+      static_cast<double>(*result.tally.emitted_ug) / static_cast<double>(booked.booked_ug);
+  EXPECT_NEAR(ratio, 3, 0.1);
+  ASSERT_FALSE(result.points.empty());
+  EXPECT_GT(result.points[0].tally.emitted_ug, 0);
+  EXPECT_LT(result.points[0].tally.emitted_ug, result.points[3].tally.emitted_ug);
+
+  // From noon on twice as dirty: the work is done at midnight.
+  std::vector<double> later(24, 600);
+  later[0] = 300;
+  options_.carbon_series.at("DE").grams = TimeSeries(0, 3'600'000, later);
+  EXPECT_EQ(*Run().tally.emitted_ug, *result.tally.emitted_ug);
+  options_.fleet.start_hour = 12;
+  const double noon = static_cast<double>(*Run().tally.emitted_ug);
+  EXPECT_NEAR(noon / static_cast<double>(*result.tally.emitted_ug), 2, 0.01);
+
+  // A grid that nobody knows is not one without grams.
+  options_.carbon_series = {{"FR", Constant(50)}};
+  const SimulationResult unknown = Run();
+  EXPECT_FALSE(unknown.tally.emitted_ug.has_value());
+  EXPECT_GT(unknown.tally.without_grams_uj, 0);
+  options_.carbon_series.emplace("DE", Constant(50));
+  options_.carbon_series.at("DE").kind.gas = CarbonGas::kCo2;
+  EXPECT_THAT(std::string(TryRun().status().message()), HasSubstr("never added"));
+}
+
+// The coordinator reads the surplus of the virtual hour, and devices say their domain.
+TEST_F(SimulationTest, SurplusReachesTheSelector) {
+  options_.job.selector = {"fedzero", {}};
+  options_.job.round.goal = 2;
+  options_.job.round.selection_timeout_s = 5;
+  options_.fleet.arrivals_per_s = 1000;
+  options_.fleet.work_scale = 1e5;
+  options_.fleet.classes.resize(2);
+  options_.fleet.classes[0].power_domain = "dark";
+  options_.fleet.classes[1].power_domain = "sunny";
+  options_.fleet.in_order = true;
+  constexpr int64_t kDayMs = int64_t{24} * 3'600'000;
+  options_.surplus.emplace("dark", TimeSeries(0, kDayMs, {0}));
+  options_.surplus.emplace("sunny", TimeSeries(0, kDayMs, {1e6}));
+  std::map<bool, int> assigned;  // of the sunny half
+  const double phones = options_.fleet.classes[0].share /
+                        (options_.fleet.classes[0].share + options_.fleet.classes[1].share);
+  options_.on_trace = [&](const TraceRecord& record) {
+    if (record.kind == TraceKind::kAssigned) ++assigned[record.device >= 20 * phones];
+  };
+  options_.job.rounds = 12;
+  Run();
+  // Where nobody in the sun waits, somebody in the dark has to do it.
+  EXPECT_GT(assigned[true], 2 * assigned[false]);
+
+  // Without figures of it nobody is bound, and most devices are of the larger class.
+  assigned.clear();
+  options_.surplus.clear();
+  Run();
+  EXPECT_LT(assigned[true], assigned[false]);
+}
+
 // Not only when an attempt ends: of a round that lasts, too.
 TEST_F(SimulationTest, ItIsInterruptedBetweenEvents) {
   options_.fleet.work_scale = 1e6;

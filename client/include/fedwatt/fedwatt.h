@@ -481,6 +481,12 @@ typedef struct fedwatt_options {
   uint32_t telemetry_level;
   int64_t long_poll_ms; /* how long a check-in may be held open; 0: 20 s */
   int64_t callback_ms;  /* your data source may take so long for one batch; 0: 60 s */
+  /* How often training keeps in the state folder how far it has come, so that it goes on there
+   * after the process ended in the middle; 0: every 30 s, -1: never. */
+  int64_t checkpoint_ms;
+  /* How long training that the rules stop is kept, if it has come to a checkpoint, to go on when
+   * they are met again; 0: it is given up at once, so that the round need not wait. */
+  int64_t pause_ms;
 } fedwatt_options;
 
 /* Checks everything that can be checked, takes the lock, reads the state folder; neither connects

@@ -61,6 +61,12 @@ struct ClientOptions {
   uint32_t telemetry_level = 0;
   int64_t long_poll_ms = 20'000;  // how long a check-in may be held open
   int64_t callback_ms = 60'000;   // the data source may take so long for one batch
+  // How often training keeps in the state folder how far it has come, so that it goes on there
+  // after the process ended in the middle; -1: never.
+  int64_t checkpoint_ms = 30'000;
+  // How long training that the rules stop is kept, if it has come to a checkpoint, to go on when
+  // they are met again; 0: it is given up at once, so that the round need not wait.
+  int64_t pause_ms = 0;
 };
 
 }  // namespace fedwatt

@@ -25,6 +25,7 @@ namespace {
 
 using torch_internal::EvaluationResult;
 using torch_internal::GuardTorch;
+using torch_internal::TorchCheckpoint;
 using torch_internal::Trainable;
 using torch_internal::TrainingStats;
 using torch_internal::Workload;
@@ -288,8 +289,18 @@ absl::Status TorchTrainer::RunTraining(const TrainRequest& request, const Worklo
       FixedSubset(work.dataset.size(), plan.local_evaluation_examples, EvaluationKey(request));
   UpdateMetrics& metrics = result->metrics;
   const bool both = plan.local_evaluation == LocalEvaluation::kBoth;
-  if (both || plan.local_evaluation == LocalEvaluation::kBefore) {
+  // A GPU's random numbers are not in a checkpoint either.
+  const bool saves = !request.checkpoint_path.empty() && work.device.is_cpu() &&
+                     !torch_internal::SetsAttributes(run_.module);
+  CheckpointFile file(request.checkpoint_path, request.checkpoint_identity);
+  TorchCheckpoint checkpoint(saves ? &file : nullptr, loaded_->header.manifest,
+                             work.dataset.size());
+  if (checkpoint.Open()) {
+    metrics.before = checkpoint.first().sums;
+    metrics.named = checkpoint.first().named;
+  } else if (both || plan.local_evaluation == LocalEvaluation::kBefore) {
     FW_RETURN_IF_ERROR(EvaluateInto(work, examples, &metrics.before, &metrics));
+    checkpoint.set_first({metrics.before, metrics.named});
     // What an evaluation changed must not reach the update.
     FW_RETURN_IF_ERROR(MakeModule());
     FW_RETURN_IF_ERROR(LoadTensors(request));
@@ -298,8 +309,11 @@ absl::Status TorchTrainer::RunTraining(const TrainRequest& request, const Worklo
   FW_ASSIGN_OR_RETURN(const Trainable trainable, SelectTrainable(layout));
   {
     PhaseTimer timer(*options_.clock, "train", &metrics);
-    FW_ASSIGN_OR_RETURN(const TrainingStats stats,
-                        torch_internal::Train(work, plan, trainable, KeyFor(request, "shuffle")));
+    FW_ASSIGN_OR_RETURN(
+        const TrainingStats stats,
+        torch_internal::Train(
+            work, plan, trainable, KeyFor(request, "shuffle"), &checkpoint,
+            CheckpointPace(*options_.clock, saves ? request.checkpoint_every_ms : 0)));
     metrics.examples = stats.examples;
     metrics.steps = stats.steps;
   }

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <memory>
 #include <tuple>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -200,10 +201,18 @@ absl::Status EvaluateBatch(const Workload& work, const TensorBatch& batch, bool 
   return with_metrics ? AddMetrics(work, batch, &result->named) : absl::OkStatus();
 }
 
+// In manifest order, as they are now: a graph may have put another in a buffer's place.
+std::vector<at::Tensor> TensorsOf(const torch::jit::Module& module) {
+  std::vector<at::Tensor> tensors;
+  for (NamedTensor& named : NamedTensors(module)) tensors.push_back(std::move(named.tensor));
+  return tensors;
+}
+
 }  // namespace
 
 absl::StatusOr<TrainingStats> Train(const Workload& work, const Plan& plan,
-                                    const Trainable& trainable, const RngKey& shuffle) {
+                                    const Trainable& trainable, const RngKey& shuffle,
+                                    TorchCheckpoint* checkpoint, CheckpointPace pace) {
   const uint64_t size = work.dataset.size();
   const uint64_t total = PlannedSteps(plan, size);
   work.monitor.ExpectSteps(total);
@@ -211,13 +220,28 @@ absl::StatusOr<TrainingStats> Train(const Workload& work, const Plan& plan,
   std::unique_ptr<torch::optim::Optimizer> optimizer =
       MakeOptimizer(plan.optimizer, trainable.parameters);
   EpochOrder order(size, plan.batch_size, shuffle);
+  const uint64_t done = std::min(checkpoint->steps(), total);
+  if (done > 0) {
+    checkpoint->Restore(TensorsOf(work.module), *optimizer);
+    for (uint64_t step = 0; step < done; ++step) order.NextBatch();
+    work.monitor.ResumeAt(done);
+  }
+  const auto save = [&](uint64_t steps) {
+    if (checkpoint->Save(steps, TensorsOf(work.module), *optimizer)) work.monitor.Saved();
+  };
   BatchReader reader(work);
-  for (uint64_t step = 0; step < total; ++step) {
-    FW_RETURN_IF_ERROR(work.monitor.Check());
+  for (uint64_t step = done; step < total; ++step) {
+    const absl::Status status = work.monitor.Check();
+    if (absl::IsCancelled(status) && step > checkpoint->saved_steps()) save(step);
+    FW_RETURN_IF_ERROR(status);
     const auto [first, count] = order.NextBatch();
     FW_ASSIGN_OR_RETURN(const TensorBatch batch, reader.Read(first, count));
     FW_ASSIGN_OR_RETURN(const double loss, TrainStep(work, plan, trainable, batch, *optimizer));
     work.monitor.StepDone(loss);
+    if (pace.Due() && step + 1 < total) {
+      save(step + 1);
+      pace.Tried();
+    }
   }
   for (const at::Tensor& parameter : trainable.parameters) parameter.mutable_grad().reset();
   return TrainingStats{std::min(size, total * plan.batch_size), total};

@@ -13,6 +13,7 @@
 #include "client/sdk/trainer.h"
 #include "client/trainers/local_work/local_work.h"
 #include "client/trainers/torch/script_module.h"
+#include "client/trainers/torch/torch_checkpoint.h"
 #include "common/base/rng.h"
 
 namespace fedwatt::torch_internal {
@@ -39,8 +40,12 @@ struct Trainable {
 
 // Runs the plan's local epochs or steps; `shuffle` names the order of examples. Every example of an
 // epoch is seen once, the last batch of an epoch may be smaller.
+//
+// Goes on from what `checkpoint` has opened, if anything, and saves to it at `pace` and on
+// cancellation.
 absl::StatusOr<TrainingStats> Train(const Workload& work, const Plan& plan,
-                                    const Trainable& trainable, const RngKey& shuffle);
+                                    const Trainable& trainable, const RngKey& shuffle,
+                                    TorchCheckpoint* checkpoint, CheckpointPace pace);
 
 struct EvaluationResult {
   LossSums sums;

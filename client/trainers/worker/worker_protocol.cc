@@ -49,12 +49,12 @@ absl::Status ReadExactly(int fd, char* out, size_t size) {
 }
 
 // Both ends are ours; a digest of another size is still no digest.
-absl::StatusOr<Digest> HeaderDigest(const std::string& bytes) {
+absl::StatusOr<Digest> DigestOf(const char* field, const std::string& bytes) {
   Digest digest{};
   if (bytes.empty()) return digest;
   if (bytes.size() != digest.size()) {
     return absl::InvalidArgumentError(
-        absl::StrCat("bundle_header_sha256 has ", bytes.size(), " bytes, not ", digest.size()));
+        absl::StrCat(field, " has ", bytes.size(), " bytes, not ", digest.size()));
   }
   std::memcpy(digest.data(), bytes.data(), digest.size());
   return digest;
@@ -77,6 +77,9 @@ void RunToProto(const WorkerRun& run, v1::WorkerRun* out) {
   out->set_time_left_ms(request.time_left_ms);
   out->set_device(run.device);
   out->set_local_buffers_path(request.local_buffers_path);
+  out->set_checkpoint_path(request.checkpoint_path);
+  out->set_checkpoint_identity(std::string(AsText(request.checkpoint_identity)));
+  out->set_checkpoint_every_ms(request.checkpoint_every_ms);
 }
 
 absl::StatusOr<WorkerRun> RunFromProto(const v1::WorkerRun& in) {
@@ -87,7 +90,8 @@ absl::StatusOr<WorkerRun> RunFromProto(const v1::WorkerRun& in) {
   request.kind = in.assignment_kind() == v1::ASSIGNMENT_KIND_EVALUATE ? AssignmentKind::kEvaluate
                                                                       : AssignmentKind::kTrain;
   request.bundle_path = in.bundle_path();
-  FW_ASSIGN_OR_RETURN(request.bundle_header_sha256, HeaderDigest(in.bundle_header_sha256()));
+  FW_ASSIGN_OR_RETURN(request.bundle_header_sha256,
+                      DigestOf("bundle_header_sha256", in.bundle_header_sha256()));
   request.model_path = in.model_path();
   request.output_path = in.output_path();
   FW_ASSIGN_OR_RETURN(request.dataset, DatasetConfig::Parse(in.dataset()));
@@ -96,6 +100,10 @@ absl::StatusOr<WorkerRun> RunFromProto(const v1::WorkerRun& in) {
   request.time_left_ms = in.time_left_ms();
   run.device = in.device();
   request.local_buffers_path = in.local_buffers_path();
+  request.checkpoint_path = in.checkpoint_path();
+  FW_ASSIGN_OR_RETURN(request.checkpoint_identity,
+                      DigestOf("checkpoint_identity", in.checkpoint_identity()));
+  request.checkpoint_every_ms = in.checkpoint_every_ms();
   return run;
 }
 
@@ -108,6 +116,7 @@ struct EventToProto {
     progress->set_steps_total(event.progress.steps_total);
     progress->set_loss(event.progress.loss);
     progress->set_stage(event.stage);
+    progress->set_steps_saved(event.progress.steps_saved);
   }
   void operator()(const WorkerDone& event) const {
     v1::WorkerDone* done = out->mutable_done();
@@ -127,7 +136,8 @@ absl::StatusOr<WorkerEvent> EventFromProto(const v1::WorkerEvent& in) {
     case v1::WorkerEvent::kProgress:
       return WorkerProgress{.progress = {.steps_done = in.progress().steps_done(),
                                          .steps_total = in.progress().steps_total(),
-                                         .loss = in.progress().loss()},
+                                         .loss = in.progress().loss(),
+                                         .steps_saved = in.progress().steps_saved()},
                             .stage = in.progress().stage()};
     case v1::WorkerEvent::kDone: {
       WorkerDone done;

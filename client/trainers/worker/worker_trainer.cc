@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <utility>
 
@@ -85,6 +86,11 @@ absl::Status WorkerTrainer::DeathNote() {
   const uint64_t limit = process_->memory_limit_bytes;
   EndProcess();
   const std::string how = exit.ok() ? exit->ToString() : "it closed its end but still ran";
+  if (exit.ok() && exit->signal == SIGXCPU) {
+    return absl::InternalError(
+        "the trainer process used more processor time than its limit of wall time allows one "
+        "thread, and was ended: the model runs several threads at once, which it may not");
+  }
   return absl::InternalError(absl::StrCat("the trainer process died while it worked: ", how,
                                           " (its memory limit is ", HumanBytes(limit),
                                           "; raise --memory-limit if the model needs more)"));
@@ -111,6 +117,7 @@ absl::StatusOr<TrainResult> WorkerTrainer::Converse(
   }
   int64_t total_ms = request.plan.time_limit_ms;
   if (request.time_left_ms > 0) total_ms = std::min(total_ms, request.time_left_ms);
+  FW_RETURN_IF_ERROR(process_->child.LimitCpu((total_ms + 999) / 1000 + options_.cpu_grace_s));
   const int64_t now_us = clock_->MonotonicUs();
   Watch watch{.step_limit_us = request.plan.step_time_limit_ms * 1000,
               .total_limit_us = (total_ms + kTotalGraceMs) * 1000,

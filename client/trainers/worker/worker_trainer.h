@@ -12,8 +12,9 @@
 #include "common/base/subprocess.h"
 
 // A trainer in a process of its own (`fedwatt-torch worker`): a model that allocates without end,
-// loops for ever or crashes ends that process, never the client. It is started at the first
-// request, kept between requests (LibTorch takes a second to load), and replaced after a death.
+// loops for ever, takes every processor or crashes ends that process, never the client. It is
+// started at the first request, kept between requests (LibTorch takes a second to load), and
+// replaced after a death.
 namespace fedwatt {
 
 struct WorkerTrainerOptions {
@@ -24,6 +25,9 @@ struct WorkerTrainerOptions {
   std::string device = "auto";
   uint64_t memory_limit_bytes = uint64_t{4} << 30;  // RLIMIT_DATA; a plan can only lower it
   int64_t start_limit_ms = 60'000;                  // until the first sign of life of a run
+  // RLIMIT_CPU of a run: its time limit and so many seconds more. What is honest works on one
+  // thread (and loads on it, hence the grace); this ends a model that starts others.
+  int64_t cpu_grace_s = 30;
 };
 
 // Run's thread must outlive the trainer's process: the kernel ends the process with the thread
@@ -38,7 +42,8 @@ class WorkerTrainer : public Trainer {
 
   // Besides Trainer's errors: NOT_FOUND when `program` cannot be started, with where it was looked
   // for. Watchdog: DEADLINE_EXCEEDED when plan.step_time_limit_ms pass without progress, or
-  // plan.time_limit_ms (or the assignment's time) in all; the process is killed.
+  // plan.time_limit_ms (or the assignment's time) in all; the process is killed. INTERNAL: the
+  // process died, by itself or for want of memory or processor time.
   absl::StatusOr<TrainResult> Run(
       const TrainRequest& request, const std::atomic<bool>& cancel,
       const std::function<void(const TrainProgress&)>& progress) override;

@@ -136,6 +136,8 @@ TEST(ClientConfigTest, ConditionsThatCannotBeAreRefused) {
   ExpectUsageError(With({"--metered", "perhaps"}), "perhaps");
   ExpectUsageError(With({"--telemetry-level", "4"}), "4");
   ExpectUsageError(With({"--condition-check-s", "0"}), "--condition-check-s");
+  ExpectUsageError(With({"--pause-limit-s", "-1"}), "--pause-limit-s");
+  ExpectUsageError(With({"--checkpoint-every-s", "-1"}), "--checkpoint-every-s");
   ExpectUsageError(With({"--metered", "no", "--metered-file", "/f"}),
                    "pass only one of --metered and --metered-file");
 }

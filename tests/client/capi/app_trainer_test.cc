@@ -288,6 +288,26 @@ TEST_F(AppTrainerTest, ADataSourceThatBlocksCostsTheAssignmentAndNothingElse) {
   EXPECT_TRUE(RunOneBatch().ok()) << "it is back, and so is the trainer";
 }
 
+// With the default limit a minute would pass.
+TEST_F(AppTrainerTest, ACancellationDoesNotWaitForADataSourceThatBlocks) {
+  std::promise<void> release;
+  app_.test_data.misbehave = [&](fedwatt_batch*, fedwatt_error*) -> int32_t {
+    cancel_ = true;
+    release.get_future().wait();
+    return FEDWATT_END;
+  };
+  data_limit_ms_ = 3'600'000;
+  const auto cancelled = RunOneBatch();
+  EXPECT_TRUE(absl::IsCancelled(cancelled.status())) << cancelled.status();
+  EXPECT_THAT(std::string(cancelled.status().message()), HasSubstr("has not come back"));
+  EXPECT_TRUE(thread_.hangs());
+  release.set_value();
+  while (thread_.hangs()) std::this_thread::yield();
+  cancel_ = false;
+  app_.test_data.misbehave = nullptr;
+  EXPECT_TRUE(RunOneBatch().ok()) << "it is back, and so is the trainer";
+}
+
 // ---- trainers that are not what they should be
 
 TEST_F(AppTrainerTest, ATrainerThatThrows) {

@@ -63,6 +63,33 @@ TEST_F(HostLoopTest, CancelsTimers) {
   EXPECT_TRUE(said_.empty());
 }
 
+// A device that slept for hours, or a host that forgot to tick.
+TEST_F(HostLoopTest, DoesWhatIsOverdueOnce) {
+  int looks = 0;
+  std::function<void()> look = [&] {
+    ++looks;
+    loop_.PostAfter(5000, [&] { look(); });
+  };
+  loop_.PostAfter(5000, [&] { look(); });
+  loop_.PostAfter(20'000, Say("retry"));
+  EXPECT_EQ(loop_.Run().value(), 5000);
+  clock_.AdvanceMs(7 * 3600 * 1000);
+  EXPECT_EQ(loop_.Run().value(), 5000);
+  EXPECT_EQ(looks, 1) << "not once for every five seconds of the night";
+  EXPECT_THAT(said_, ElementsAre("retry"));
+  EXPECT_EQ(loop_.Run().value(), 5000) << "and it does not spin";
+  EXPECT_EQ(looks, 1);
+}
+
+TEST_F(HostLoopTest, TheWallClockIsNothingToIt) {
+  loop_.PostAfter(5000, Say("due"));
+  for (const int64_t hours : {-30, 60}) {
+    clock_.SetMs(clock_.NowMs() + hours * 3600 * 1000);
+    EXPECT_EQ(loop_.Run().value(), 5000);
+  }
+  EXPECT_TRUE(said_.empty());
+}
+
 TEST_F(HostLoopTest, DoesNotKeepItsHostForEver) {
   std::function<void()> again = [&] { loop_.Post([&] { again(); }); };
   again();

@@ -1,6 +1,7 @@
 #include "client/sdk/plan_quarantine.h"
 
 #include "absl/strings/str_cat.h"
+#include "client/sdk/small_file.h"
 #include "common/base/file.h"
 #include "gtest/gtest.h"
 #include "tests/common/base/temp_dir.h"
@@ -31,43 +32,64 @@ Assignment MakeAssignment() {
 
 TEST_F(PlanQuarantineTest, CountsPerPlanAcrossRestarts) {
   PlanQuarantine first = Load();
-  EXPECT_EQ(first.Deaths("a"), 0u);
-  EXPECT_EQ(first.AddDeath("a", kNowMs), 1u);
+  EXPECT_EQ(first.Deaths("a").deaths, 0u);
+  EXPECT_EQ(first.AddDeath("a", false, kNowMs).deaths, 1u);
   Save(first);
   PlanQuarantine second = Load();
-  EXPECT_EQ(second.AddDeath("a", kNowMs), 2u);
-  EXPECT_EQ(second.Deaths("b"), 0u);
+  EXPECT_EQ(second.AddDeath("a", false, kNowMs).deaths, 2u);
+  EXPECT_EQ(second.Deaths("b").deaths, 0u);
   EXPECT_TRUE(second.Forgive("a"));
   EXPECT_FALSE(second.Forgive("a"));
-  EXPECT_EQ(second.Deaths("a"), 0u);
+  EXPECT_EQ(second.Deaths("a").deaths, 0u);
 }
 
 TEST_F(PlanQuarantineTest, ForgetsAfterAWeekAndKeepsWhatLiesInTheFuture) {
   PlanQuarantine quarantine = Load();
-  quarantine.AddDeath("a", kNowMs);
+  quarantine.AddDeath("a", false, kNowMs);
   Save(quarantine);
-  EXPECT_EQ(Load(kNowMs + PlanQuarantine::kForgetMs - 1).Deaths("a"), 1u);
-  EXPECT_EQ(Load(kNowMs + PlanQuarantine::kForgetMs).Deaths("a"), 0u);
-  EXPECT_EQ(Load(0).Deaths("a"), 1u) << "a clock that was set back sets nothing free";
+  EXPECT_EQ(Load(kNowMs + PlanQuarantine::kForgetMs - 1).Deaths("a").deaths, 1u);
+  EXPECT_EQ(Load(kNowMs + PlanQuarantine::kForgetMs).Deaths("a").deaths, 0u);
+  EXPECT_EQ(Load(0).Deaths("a").deaths, 1u) << "a clock that was set back sets nothing free";
 }
 
 TEST_F(PlanQuarantineTest, ADamagedFileIsAnEmptyOne) {
   PlanQuarantine quarantine = Load();
-  quarantine.AddDeath("a", kNowMs);
+  quarantine.AddDeath("a", false, kNowMs);
   std::string content = quarantine.Content();
   content.back() = '7';
   ASSERT_TRUE(WriteFileAtomic(path_, content).ok());
-  EXPECT_EQ(Load().Deaths("a"), 0u);
+  EXPECT_EQ(Load().Deaths("a").deaths, 0u);
 }
 
 TEST_F(PlanQuarantineTest, HasABound) {
   PlanQuarantine quarantine = Load();
   for (size_t i = 0; i <= PlanQuarantine::kMaxPlans; ++i) {
-    quarantine.AddDeath(absl::StrCat(i), kNowMs + static_cast<int64_t>(i));
+    quarantine.AddDeath(absl::StrCat(i), false, kNowMs + static_cast<int64_t>(i));
   }
-  EXPECT_EQ(quarantine.Deaths("0"), 0u) << "the oldest goes";
-  EXPECT_EQ(quarantine.Deaths("1"), 1u);
-  EXPECT_EQ(quarantine.Deaths(absl::StrCat(PlanQuarantine::kMaxPlans)), 1u);
+  EXPECT_EQ(quarantine.Deaths("0").deaths, 0u) << "the oldest goes";
+  EXPECT_EQ(quarantine.Deaths("1").deaths, 1u);
+  EXPECT_EQ(quarantine.Deaths(absl::StrCat(PlanQuarantine::kMaxPlans)).deaths, 1u);
+}
+
+TEST_F(PlanQuarantineTest, ARebootIsHalfADeath) {
+  PlanQuarantine quarantine = Load();
+  EXPECT_FALSE(quarantine.AddDeath("a", false, kNowMs).enough());
+  EXPECT_FALSE(quarantine.AddDeath("a", true, kNowMs).enough());
+  Save(quarantine);
+  PlanQuarantine later = Load();
+  EXPECT_EQ(later.Deaths("a").ToString(), "1 death of the process and 1 reboot");
+  EXPECT_TRUE(later.AddDeath("a", true, kNowMs).enough());
+  for (int i = 1; i <= 4; ++i) {
+    EXPECT_EQ(later.AddDeath("b", true, kNowMs).enough(), i == 4) << "a plan that downs the device";
+  }
+}
+
+TEST_F(PlanQuarantineTest, ReadsWhatEarlierBuildsWrote) {
+  ASSERT_TRUE(
+      WriteFileAtomic(path_, SmallFileContent(absl::StrCat("a 1 ", kNowMs, "\nb 2 ", kNowMs, "\n")))
+          .ok());
+  EXPECT_EQ(Load().Deaths("a").deaths, 1u);
+  EXPECT_TRUE(Load().Deaths("b").enough());
 }
 
 TEST(PlanKey, IsTheSameOverRoundsAndDiffersByWhatRuns) {

@@ -191,11 +191,12 @@ class SessionTest : public ::testing::Test {
     deps.executor = &executor_;
     deps.work_executor = &executor_;
     deps.transport = &coordinator_;
-    deps.trainer = &trainer_;
+    deps.trainer = own_trainer_ != nullptr ? own_trainer_ : &trainer_;
     deps.meter = other_meter_ != nullptr ? other_meter_ : &meter_;
     deps.conditions = conditions_;
     deps.observer = &transcript_;
     deps.connect = connect_;
+    deps.boot_time_us = boot_time_us_;
     auto session = Session::Open(options_, deps);
     ASSERT_TRUE(session.ok()) << session.status();
     session_ = *std::move(session);
@@ -223,9 +224,11 @@ class SessionTest : public ::testing::Test {
   ManualExecutor executor_{&clock_};
   FakeCoordinator coordinator_{&executor_, &clock_};
   FakeTrainer trainer_;
+  Trainer* own_trainer_ = nullptr;  // instead; outlives the session
   FakeMeter meter_;
   EnergyMeter* other_meter_ = nullptr;  // instead; outlives the session
   DeviceConditions* conditions_ = nullptr;
+  std::function<int64_t()> boot_time_us_;
   Transcript transcript_;
   SessionOptions options_;
   std::function<std::shared_ptr<ClientTransport>(const std::string&)> connect_;

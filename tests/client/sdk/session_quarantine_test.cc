@@ -34,6 +34,12 @@ class SessionQuarantineTest : public SessionTest {
     transcript_ = Transcript();
   }
 
+  // The machine's boot from now on.
+  void UseBoot(const std::string& id) {
+    options_.boot_id_file = dir_ + "/boot_id";
+    ASSERT_TRUE(WriteFileAtomic(options_.boot_id_file, id + "\n").ok());
+  }
+
   Assignment OfRound(uint64_t round) {
     Assignment assignment = MakeAssignment(absl::StrCat("job/r", round, "/a1/0"), 100);
     assignment.key.round = round;
@@ -44,7 +50,8 @@ class SessionQuarantineTest : public SessionTest {
 TEST_F(SessionQuarantineTest, OneDeathIsNoReason) {
   DieOf(OfRound(1));
   Start();
-  EXPECT_TRUE(transcript_.Has("death 1 of its plan")) << "people can read of it";
+  EXPECT_TRUE(transcript_.Has("its plan has 1 death of the process and 0 reboots"))
+      << "people can read of it";
   ASSERT_THAT(coordinator_.reports, SizeIs(1));
   EXPECT_EQ(LastReport().status, ReportStatus::kOk);
 }
@@ -57,7 +64,8 @@ TEST_F(SessionQuarantineTest, TheSecondEndsItAndTheCoordinatorIsTold) {
   EXPECT_EQ(trainer_.runs.size(), runs);
   ASSERT_THAT(coordinator_.reports, SizeIs(1));
   EXPECT_EQ(LastReport().status, ReportStatus::kFailed);
-  EXPECT_THAT(LastReport().error, HasSubstr("died 2 times while it worked on this plan"));
+  EXPECT_THAT(LastReport().error,
+              HasSubstr("2 deaths of the process and 0 reboots while it worked on this plan"));
 }
 
 TEST_F(SessionQuarantineTest, HoldsForTheJobsLaterRoundsAndForNobodyElse) {
@@ -82,8 +90,33 @@ TEST_F(SessionQuarantineTest, ATrainingThatEndsForgivesEarlierDeaths) {
   coordinator_.Notify("job/r1/a1/0", Outcome::kCommitted);
   DieOf(OfRound(2));
   Start();
-  EXPECT_TRUE(transcript_.Has("death 1 of its plan"));
+  EXPECT_TRUE(transcript_.Has("its plan has 1 death of the process and 0 reboots"));
   EXPECT_EQ(LastReport().status, ReportStatus::kOk);
+}
+
+TEST_F(SessionQuarantineTest, AMachineThatWentDownTwiceIsNoReason) {
+  UseBoot("first");
+  DieOf(OfRound(1));
+  UseBoot("second");
+  DieOf(std::nullopt);
+  UseBoot("third");
+  Start();
+  EXPECT_TRUE(transcript_.Has("the machine went down while it worked on job/r1/a1/0"));
+  ASSERT_THAT(coordinator_.reports, SizeIs(1));
+  EXPECT_EQ(LastReport().status, ReportStatus::kOk);
+}
+
+TEST_F(SessionQuarantineTest, AMachineThatGoesDownEveryTimeIs) {
+  UseBoot("0");
+  DieOf(OfRound(1));
+  for (int boot = 1; boot < 4; ++boot) {
+    UseBoot(absl::StrCat(boot));
+    DieOf(std::nullopt);
+  }
+  UseBoot("4");
+  Start();
+  ASSERT_THAT(coordinator_.reports, SizeIs(1));
+  EXPECT_THAT(LastReport().error, HasSubstr("0 deaths of the process and 4 reboots"));
 }
 
 TEST_F(SessionQuarantineTest, AFailureIsNoDeath) {

@@ -37,6 +37,18 @@ TEST(FileSource, FollowsItsFile) {
   EXPECT_EQ((*source)->At(kNow + kHour)->g_per_kwh, 150);
 }
 
+TEST(FileSource, OneFileForEachRegion) {
+  CarbonConfig config{.source = "file", .region = "SE", .path = Temp("grid-{region}.csv")};
+  Put(Temp("grid-SE.csv"), Series("average lifecycle CO2e location", "2026-01-01T00:00:00Z,41\n"));
+  EXPECT_EQ((*MakeCarbonSource(config))->At(kNow)->g_per_kwh, 41);
+  config.region = "PL";
+  EXPECT_EQ(MakeCarbonSource(config).status().code(), absl::StatusCode::kNotFound);
+  for (const char* way_out : {"../grid-SE", "a/b", "."}) {
+    config.region = way_out;
+    EXPECT_EQ(MakeCarbonSource(config).status().code(), absl::StatusCode::kInvalidArgument);
+  }
+}
+
 TEST(FileSource, KeepsItsLastFigureStaleWhenTheFileBreaks) {
   CarbonConfig config{.source = "file", .path = Temp("breaks.csv")};
   Put(config.path, Series("average lifecycle CO2e location", "2026-01-01T00:00:00Z,300\n"));

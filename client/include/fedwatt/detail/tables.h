@@ -175,6 +175,8 @@ class Tables {
     options.telemetry_level = from.telemetry_level;
     options.long_poll_ms = from.long_poll_ms;
     options.callback_ms = from.callback_ms;
+    options.checkpoint_ms = from.checkpoint_ms;
+    options.pause_ms = from.pause_ms;
     options.torch_program = OrNull(from.torch_program);
     options.trainer_memory_bytes = from.trainer_memory_bytes;
     options.no_meter = from.no_meter ? 1 : 0;

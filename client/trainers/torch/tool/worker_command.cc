@@ -57,7 +57,7 @@ class Inbox {
   std::optional<WorkerRun> next_ ABSL_GUARDED_BY(mutex_);
 };
 
-// Tells the client how far the work is, at most every 200 ms.
+// Tells the client how far the work is, at most every 200 ms; of a checkpoint at once.
 class ProgressSender {
  public:
   ProgressSender(WorkerChannel* channel, const Clock* clock, bool evaluation)
@@ -65,9 +65,11 @@ class ProgressSender {
 
   void operator()(const TrainProgress& progress) {
     const int64_t now_us = clock_->MonotonicUs();
-    if (sent_ && now_us - last_us_ < kProgressIntervalUs) return;
+    const bool saved = progress.steps_saved != saved_;
+    if (sent_ && !saved && now_us - last_us_ < kProgressIntervalUs) return;
     sent_ = true;
     last_us_ = now_us;
+    saved_ = progress.steps_saved;
     const bool training = !evaluation_ && progress.steps_done < progress.steps_total;
     // A client that is gone ends this process by way of the inbox.
     (void)channel_->Send(WorkerEvent(WorkerProgress{progress, training ? "train" : "evaluate"}));
@@ -79,6 +81,7 @@ class ProgressSender {
   const bool evaluation_;
   bool sent_ = false;
   int64_t last_us_ = 0;
+  uint64_t saved_ = 0;
 };
 
 // A step frees and allocates tensors of megabytes again and again. Left alone, malloc returns them

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "client/trainers/worker/worker_protocol.h"
@@ -29,6 +30,15 @@ void Serve(const std::string& behaviour, WorkerChannel& channel, const WorkerRun
   }
   (void)channel.Send(WorkerEvent(first));
   if (behaviour == "hang-in-step") HangForEver();
+  if (behaviour == "burn") {
+    for (int i = 0; i < 3; ++i) {
+      std::thread([] {
+        volatile uint64_t spun = 0;
+        while (true) spun = spun + 1;
+      }).detach();
+    }
+    while (channel.Send(WorkerEvent(first)).ok()) poll(nullptr, 0, 10);
+  }
   if (behaviour == "garbage") {
     const uint32_t huge = 0x7fffffff;
     (void)!write(3, &huge, sizeof(huge));

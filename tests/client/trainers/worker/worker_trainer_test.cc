@@ -1,9 +1,12 @@
 #include "client/trainers/worker/worker_trainer.h"
 
+#include <sys/resource.h>
+
 #include <atomic>
 #include <cstdlib>
 #include <string>
 
+#include "common/base/fake_clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -101,6 +104,40 @@ TEST_F(WorkerTrainerTest, AnAssignmentOutOfTimeIsEndedThoughItMakesProgress) {
   request.time_left_ms = 1;  // plus the grace for writing
   const auto result = Run(trainer, request);
   EXPECT_THAT(std::string(result.status().message()), HasSubstr("longer than its limit of 1 ms"));
+}
+
+TEST_F(WorkerTrainerTest, AModelThatTakesEveryProcessorIsEnded) {
+  WorkerTrainerOptions options = With("burn");
+  options.cpu_grace_s = 0;
+  const FakeClock still;  // so that the watchdog of wall time does not come first
+  WorkerTrainer trainer(options, &still);
+  TrainRequest request = SomeWork();
+  request.plan.time_limit_ms = 1000;
+  const auto result = Run(trainer, request);
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kInternal);
+  EXPECT_THAT(std::string(result.status().message()),
+              HasSubstr("more processor time than its limit of wall time allows one thread"));
+}
+
+// What a process used for earlier work is not held against it.
+TEST_F(WorkerTrainerTest, EachRunHasItsOwnProcessorTime) {
+  WorkerTrainerOptions options = With("work");
+  options.cpu_grace_s = 1;
+  WorkerTrainer trainer(options, &clock_);
+  TrainRequest request = SomeWork();
+  request.plan.time_limit_ms = 1000;
+  const auto limit_of_child = [&](const TrainResult& result) {
+    rlimit limit{};
+    EXPECT_EQ(prlimit(static_cast<pid_t>(result.output_bytes), RLIMIT_CPU, nullptr, &limit), 0);
+    return limit.rlim_cur;
+  };
+  auto result = Run(trainer, request);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(limit_of_child(*result), 3u) << "started second, time limit, grace";
+  request.plan.time_limit_ms = 60'000;
+  result = Run(trainer, request);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(limit_of_child(*result), 62u);
 }
 
 TEST_F(WorkerTrainerTest, ADeathIsAnErrorAndTheNextRunWorks) {
