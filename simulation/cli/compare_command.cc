@@ -216,42 +216,70 @@ class ComparisonRun {
     return Tune(matrix_, variants, results);
   }
 
+  absl::StatusOr<std::map<std::string, TunedSetting>> ReadTuned() const {
+    FW_ASSIGN_OR_RETURN(const std::string text, ReadFile(TunedPath(), bounds::kMaxConfigBytes));
+    return ParseTuned(text, TunedPath());
+  }
+
+  // Settings that are not wanted keep what was chosen for them before. False: some runs failed.
   absl::StatusOr<bool> ChooseBySeeds() {
+    const std::vector<uint64_t>& seeds = matrix_.seeds.at(kTuning);
+    std::map<std::string, TunedSetting> before;
+    if (FileExists(TunedPath())) {
+      FW_ASSIGN_OR_RETURN(before, ReadTuned());
+    }
     std::vector<std::vector<Cell>> all;
-    std::map<std::string, std::pair<std::vector<Variant>, std::vector<std::vector<Cell>>>> swept;
+    std::map<std::string, std::vector<std::vector<Cell>>> cells;
     for (const Setting& setting : matrix_.settings) {
-      if (setting.sweeps.empty()) continue;
-      auto& [variants, cells] = swept[setting.name];
-      variants = VariantsOf(matrix_, setting);
-      for (const Variant& one : variants) {
-        FW_ASSIGN_OR_RETURN(cells.emplace_back(),
-                            MakeCells(matrix_, one, matrix_.seeds.at(kTuning), code_));
-        if (Wanted(setting)) all.push_back(cells.back());
+      if (setting.sweeps.empty() || !Wanted(setting)) continue;
+      for (const Variant& one : VariantsOf(matrix_, setting)) {
+        FW_ASSIGN_OR_RETURN(all.emplace_back(), MakeCells(matrix_, one, seeds, code_));
+        cells[setting.name].push_back(all.back());
       }
     }
     FW_ASSIGN_OR_RETURN(const bool ran, RunMissing(all));
-    tuned_.clear();
-    bool complete = ran;
+    std::string missing;
     for (const Setting& setting : matrix_.settings) {
       if (setting.sweeps.empty()) continue;
-      const auto& [variants, cells] = swept.at(setting.name);
-      FW_ASSIGN_OR_RETURN(tuned_.emplace_back(), TuneOne(variants, cells));
-      for (const TunedVariant& one : tuned_.back().variants) {
-        complete &= one.runs == matrix_.seeds.at(kTuning).size();
+      if (!Wanted(setting)) {
+        if (before.contains(setting.name)) tuned_.push_back(before.at(setting.name));
+        if (!before.contains(setting.name)) missing = setting.name;
+        continue;
       }
+      FW_ASSIGN_OR_RETURN(TunedSetting one,
+                          TuneOne(VariantsOf(matrix_, setting), cells.at(setting.name)));
+      one.code = code_;
+      for (const TunedVariant& variant : one.variants) {
+        if (variant.runs < seeds.size()) missing = setting.name;
+      }
+      tuned_.push_back(std::move(one));
     }
-    if (complete && options_.of_code.empty()) {
-      FW_RETURN_IF_ERROR(WriteFileAtomic(TunedPath(), TunedText(matrix_, code_, tuned_)));
+    return WriteTuned(missing, ran);
+  }
+
+  absl::StatusOr<bool> WriteTuned(const std::string& missing, bool ran) const {
+    if (missing.empty() && options_.of_code.empty()) {
+      FW_RETURN_IF_ERROR(WriteFileAtomic(TunedPath(), TunedText(matrix_, tuned_)));
     }
-    return ran;
+    if (missing.empty() || !ran) return ran;
+    // Whoever looks at a part, or at another code's runs, has chosen nothing.
+    if (options_.phase == "tune") {
+      if (!context_.json)
+        std::cerr << TunedPath() << " is not written: " << missing << " lacks runs\n";
+      return ran;
+    }
+    return absl::FailedPreconditionError(
+        absl::StrCat("there is nothing to confirm: tuning runs of ", missing,
+                     " are missing; run with --phase tune, without --only"));
   }
 
   absl::StatusOr<bool> Confirm() {
     FW_ASSIGN_OR_RETURN(const std::vector<uint64_t> seeds, ConfirmationSeeds());
     std::map<std::string, JobKeys> chosen;
     if (matrix_.sweeps()) {
-      FW_ASSIGN_OR_RETURN(const std::string text, ReadFile(TunedPath(), bounds::kMaxConfigBytes));
-      FW_ASSIGN_OR_RETURN(chosen, ParseTuned(matrix_, text, TunedPath()));
+      FW_ASSIGN_OR_RETURN(const auto tuned, ReadTuned());
+      FW_RETURN_IF_ERROR(CheckTuned(matrix_, tuned, TunedPath()));
+      for (const auto& [name, one] : tuned) chosen[name] = one.variants[one.best].chosen;
     }
     std::vector<Variant> variants;
     std::vector<std::vector<Cell>> cells;

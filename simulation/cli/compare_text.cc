@@ -312,7 +312,7 @@ Rows TuningRows(const Matrix& matrix, const std::vector<TunedSetting>& settings)
       rows.push_back({setting.setting, KeysText(one.chosen), absl::StrCat(one.runs),
                       absl::StrCat(one.censored),
                       (one.censored > 0 ? ">=" : "") + FigureText(one.mean),
-                      i == setting.best ? "chosen" : ""});
+                      i == setting.best && one.runs > 0 ? "best" : ""});
     }
   }
   return rows;

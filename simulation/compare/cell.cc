@@ -46,7 +46,8 @@ absl::StatusOr<json> FleetIdentity(const std::string& path) {
   FW_RETURN_IF_ERROR(LoadFleetModel(path).status());
   FW_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, bounds::kMaxConfigBytes));
   std::vector<std::string> files;
-  CollectFiles(toml::parse(text), DirName(path), &files);
+  // A table of classes names no other file.
+  if (!path.ends_with(".csv")) CollectFiles(toml::parse(text), DirName(path), &files);
   json identity = {Sha256Hex(AsBytes(text))};
   for (const std::string& file : files) {
     FW_ASSIGN_OR_RETURN(std::string hash, FileHash(file));

@@ -14,6 +14,7 @@ namespace fedwatt {
 namespace {
 
 bool Better(const Matrix& matrix, const TunedVariant& a, const TunedVariant& b) {
+  if ((a.runs == 0) != (b.runs == 0)) return b.runs == 0;
   if (a.censored != b.censored) return a.censored < b.censored;
   return matrix.outcome.less_is_better ? a.mean < b.mean : a.mean > b.mean;
 }
@@ -27,6 +28,25 @@ std::string InlineKeys(const JobKeys& keys) {
     absl::StrAppend(&text, text.empty() ? "" : ", ", Quoted(key), " = ", Quoted(value));
   }
   return absl::StrCat("{ ", text, " }");
+}
+
+JobKeys ReadKeys(const toml::table* table) {
+  JobKeys keys;
+  if (table == nullptr) return keys;
+  for (const auto& [key, value] : *table) {
+    keys[std::string(key.str())] = value.value_or(std::string());
+  }
+  return keys;
+}
+
+TunedVariant ReadVariant(const toml::table* table) {
+  TunedVariant variant;
+  if (table == nullptr) return variant;
+  variant.chosen = ReadKeys((*table)["keys"].as_table());
+  variant.runs = (*table)["runs"].value_or(size_t{0});
+  variant.censored = (*table)["censored"].value_or(size_t{0});
+  variant.mean = (*table)["mean"].value_or(0.0);
+  return variant;
 }
 
 }  // namespace
@@ -54,16 +74,15 @@ absl::StatusOr<TunedSetting> Tune(const Matrix& matrix, const std::vector<Varian
   return tuned;
 }
 
-std::string TunedText(const Matrix& matrix, const std::string& code,
-                      const std::vector<TunedSetting>& settings) {
+std::string TunedText(const Matrix& matrix, const std::vector<TunedSetting>& settings) {
   std::string text = absl::StrFormat(
       "# What each setting's sweep chose by the mean %s on the tuning seeds (simulated).\n"
       "# Written by `fedwatt simulate compare`; remove it to choose again.\n"
-      "matrix = %s\ncode = %s\n",
-      matrix.outcome.measure, Quoted(matrix.name), Quoted(code));
+      "matrix = %s\n",
+      matrix.outcome.measure, Quoted(matrix.name));
   for (const TunedSetting& setting : settings) {
-    absl::StrAppendFormat(&text, "\n[[setting]]\nname = %s\nchosen = %s\nvariants = [\n",
-                          Quoted(setting.setting),
+    absl::StrAppendFormat(&text, "\n[[setting]]\nname = %s\ncode = %s\nchosen = %s\nvariants = [\n",
+                          Quoted(setting.setting), Quoted(setting.code),
                           InlineKeys(setting.variants[setting.best].chosen));
     for (const TunedVariant& one : setting.variants) {
       absl::StrAppendFormat(&text, "  { mean = %#.9g, runs = %d, censored = %d, keys = %s },\n",
@@ -74,9 +93,8 @@ std::string TunedText(const Matrix& matrix, const std::string& code,
   return text;
 }
 
-absl::StatusOr<std::map<std::string, JobKeys>> ParseTuned(const Matrix& matrix,
-                                                          const std::string& text,
-                                                          const std::string& path) {
+absl::StatusOr<std::map<std::string, TunedSetting>> ParseTuned(const std::string& text,
+                                                               const std::string& path) {
   toml::table root;
   try {
     root = toml::parse(text, path);
@@ -84,34 +102,53 @@ absl::StatusOr<std::map<std::string, JobKeys>> ParseTuned(const Matrix& matrix,
     return absl::InvalidArgumentError(
         absl::StrCat(path, ":", error.source().begin.line, ": ", std::string(error.description())));
   }
-  std::map<std::string, JobKeys> chosen;
-  if (const toml::array* const settings = root["setting"].as_array()) {
-    for (const toml::node& node : *settings) {
-      const toml::table* const one = node.as_table();
-      const toml::table* const keys = one == nullptr ? nullptr : (*one)["chosen"].as_table();
-      if (keys == nullptr) continue;
-      JobKeys* const out = &chosen[(*one)["name"].value_or(std::string())];
-      for (const auto& [key, value] : *keys) {
-        (*out)[std::string(key.str())] = value.value_or(std::string());
-      }
+  std::map<std::string, TunedSetting> settings;
+  const toml::array* const tables = root["setting"].as_array();
+  for (size_t i = 0; tables != nullptr && i < tables->size(); ++i) {
+    const toml::table* const table = (*tables)[i].as_table();
+    if (table == nullptr) continue;
+    TunedSetting one{.setting = (*table)["name"].value_or(std::string()),
+                     .code = (*table)["code"].value_or(std::string())};
+    const JobKeys chosen = ReadKeys((*table)["chosen"].as_table());
+    const toml::array* const variants = (*table)["variants"].as_array();
+    bool found = false;
+    for (size_t k = 0; variants != nullptr && k < variants->size(); ++k) {
+      one.variants.push_back(ReadVariant((*variants)[k].as_table()));
+      if (found || one.variants.back().chosen != chosen) continue;
+      found = true;
+      one.best = k;
     }
+    if (!found) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(path, ":", table->source().begin.line, ": setting ", one.setting,
+                       ": what it chose is not among its variants; remove the file and run with "
+                       "--phase tune"));
+    }
+    settings[one.setting] = std::move(one);
   }
-  const auto refuse = [&path](const std::string& setting, const std::string& what) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": setting ", setting, ": ", what,
-                                                   "; remove the file and run with --phase tune"));
-  };
+  return settings;
+}
+
+absl::Status CheckTuned(const Matrix& matrix, const std::map<std::string, TunedSetting>& tuned,
+                        const std::string& path) {
   for (const Setting& setting : matrix.settings) {
     if (setting.sweeps.empty()) continue;
-    const auto found = chosen.find(setting.name);
-    if (found == chosen.end()) return refuse(setting.name, "it is not in it");
-    const std::vector<Variant> variants = VariantsOf(matrix, setting);
-    if (std::none_of(variants.begin(), variants.end(),
-                     [&](const Variant& one) { return one.chosen == found->second; })) {
-      return refuse(setting.name, absl::StrCat("the matrix no longer has its choice of ",
-                                               KeysText(found->second)));
+    const auto found = tuned.find(setting.name);
+    std::string why = "it is not in it";
+    if (found != tuned.end()) {
+      const JobKeys& chosen = found->second.variants[found->second.best].chosen;
+      const std::vector<Variant> variants = VariantsOf(matrix, setting);
+      if (std::any_of(variants.begin(), variants.end(),
+                      [&](const Variant& one) { return one.chosen == chosen; })) {
+        continue;
+      }
+      why = absl::StrCat("the matrix no longer has its choice of ", KeysText(chosen));
     }
+    return absl::InvalidArgumentError(absl::StrCat(path, ": setting ", setting.name, ": ", why,
+                                                   "; run with --phase tune --only ",
+                                                   setting.name));
   }
-  return chosen;
+  return absl::OkStatus();
 }
 
 absl::Status CheckMeasures(const Matrix& matrix) {

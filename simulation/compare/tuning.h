@@ -22,6 +22,7 @@ struct TunedVariant {
 
 struct TunedSetting {
   std::string setting;
+  std::string code;                    // that ran
   std::vector<TunedVariant> variants;  // in the order of VariantsOf
   size_t best = 0;                     // its index; of equals the first
 };
@@ -32,13 +33,13 @@ absl::StatusOr<TunedSetting> Tune(const Matrix& matrix, const std::vector<Varian
                                   const std::vector<std::vector<CellResult>>& results);
 
 // The file `tuned.toml`: what was chosen, and by which figures.
-std::string TunedText(const Matrix& matrix, const std::string& code,
-                      const std::vector<TunedSetting>& settings);
-
-// Of every setting with sweeps what was chosen. INVALID_ARGUMENT: not of this matrix, as it is now.
-absl::StatusOr<std::map<std::string, JobKeys>> ParseTuned(const Matrix& matrix,
-                                                          const std::string& text,
-                                                          const std::string& path);
+std::string TunedText(const Matrix& matrix, const std::vector<TunedSetting>& settings);
+// By the setting's name. INVALID_ARGUMENT: not such a file.
+absl::StatusOr<std::map<std::string, TunedSetting>> ParseTuned(const std::string& text,
+                                                               const std::string& path);
+// Whether it has a choice for every setting with sweeps, which the matrix as it is now still has.
+absl::Status CheckTuned(const Matrix& matrix, const std::map<std::string, TunedSetting>& tuned,
+                        const std::string& path);
 
 // Whether runs of this matrix have the measures of its outcome and its claims.
 absl::Status CheckMeasures(const Matrix& matrix);

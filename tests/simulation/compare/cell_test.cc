@@ -88,6 +88,14 @@ TEST_F(CellTest, WhatDecidesARunIsInItsHash) {
   EXPECT_NE(Hash(), hash);
 }
 
+TEST_F(CellTest, AFleetMayBeATableOfClasses) {
+  const std::string matrix = absl::StrReplaceAll(kMatrix, {{"fleet.toml", "fleet.csv"}});
+  Write("fleet.csv", "name,gflops\nphone,5\n");
+  const std::string hash = Hash(matrix);
+  Write("fleet.csv", "name,gflops\nphone,6\n");
+  EXPECT_NE(Hash(matrix), hash);
+}
+
 TEST_F(CellTest, TheJobsMeaningCountsAndNotItsComments) {
   const std::string hash = Hash();
   Write("job.toml",

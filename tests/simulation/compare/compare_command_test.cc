@@ -92,7 +92,7 @@ TEST_F(CompareCommandTest, ChoosesOnTheTuningSeedsAndComparesOnOthers) {
   ASSERT_EQ(tuned.code, 0) << tuned.ToString();
   EXPECT_THAT(Files("runs/cells"), SizeIs(4));
   const std::string chosen = ReadFile(dir_.File("runs/tuned.toml"), 10'000).value_or("");
-  EXPECT_THAT(chosen, HasSubstr("name = \"uniform\"\nchosen = { \"round.goal\" = "));
+  EXPECT_THAT(chosen, HasSubstr("name = \"uniform\"\ncode = \""));
   EXPECT_THAT(chosen, Not(HasSubstr("robin")));
 
   const e2e::Output confirmed = Compare(kSwept, {"--phase", "confirm"});
@@ -102,6 +102,28 @@ TEST_F(CompareCommandTest, ChoosesOnTheTuningSeedsAndComparesOnOthers) {
   const e2e::Output all = Compare(kSwept, {}, "all");
   EXPECT_EQ(all.out, confirmed.out);
   EXPECT_EQ(Files("all/cells"), Files("runs/cells"));
+}
+
+TEST_F(CompareCommandTest, OneSettingIsTunedAnewAndTheOthersKeepTheirChoice) {
+  const std::string body = std::string(kSwept) +
+                           "[[setting]]\nname = \"oort\"\nset = { \"selector.name\" = \"oort\" }\n"
+                           "sweep = { \"round.goal\" = [3, 6] }\n";
+  const e2e::Output part = Compare(body, {"--phase", "tune", "--only", "oort"});
+  EXPECT_EQ(part.code, 0) << part.ToString();
+  EXPECT_THAT(part.err, HasSubstr("tuned.toml is not written: uniform lacks runs"));
+  const e2e::Output early = Compare(body, {"--only", "oort"});
+  EXPECT_EQ(early.code, 6) << early.ToString();
+  EXPECT_THAT(early.err, HasSubstr("tuning runs of uniform are missing"));
+
+  ASSERT_EQ(Compare(body, {"--phase", "tune"}).code, 0);
+  const std::string chosen = ReadFile(dir_.File("runs/tuned.toml"), 10'000).value_or("");
+  for (const std::string& cell : Files("runs/cells")) {
+    ASSERT_TRUE(RemoveIfExists(dir_.File("runs/cells/" + cell)).ok());
+  }
+  const e2e::Output anew = Compare(body, {"--phase", "tune", "--only", "oort"});
+  ASSERT_EQ(anew.code, 0) << anew.ToString();
+  EXPECT_THAT(anew.err, HasSubstr("4 runs: 0 had been done, 4 were run"));
+  EXPECT_EQ(ReadFile(dir_.File("runs/tuned.toml"), 10'000).value_or(""), chosen);
 }
 
 TEST_F(CompareCommandTest, OnlySomeSettings) {

@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <map>
+
 // What a sweep chooses, and how that is kept.
 namespace fedwatt {
 namespace {
@@ -70,26 +72,50 @@ TEST_F(TuningTest, OfEqualsTheFirst) {
   EXPECT_EQ(tuned->best, 1U);
 }
 
-TEST_F(TuningTest, WhatIsWrittenIsWhatIsRead) {
-  const auto tuned = Tune(matrix_, variants_, {{Spent(5)}, {Spent(4)}, {Spent(4)}});
+TEST_F(TuningTest, WhatHasNotRunIsNotChosen) {
+  const auto tuned = Tune(matrix_, variants_, {{}, {Spent(9)}, {}});
   ASSERT_TRUE(tuned.ok()) << tuned.status();
-  const auto chosen = ParseTuned(matrix_, TunedText(matrix_, "c0de", {*tuned}), "tuned.toml");
-  ASSERT_TRUE(chosen.ok()) << chosen.status();
-  EXPECT_EQ(KeysText(chosen->at("a")), "round.goal=5");
+  EXPECT_EQ(tuned->best, 1U);
+}
+
+TEST_F(TuningTest, WhatIsWrittenIsWhatIsRead) {
+  auto tuned = Tune(matrix_, variants_, {{Spent(5)}, {Spent(4)}, {Spent(4, false)}});
+  ASSERT_TRUE(tuned.ok()) << tuned.status();
+  tuned->code = "c0de";
+  const std::string text = TunedText(matrix_, {*tuned});
+  const auto read = ParseTuned(text, "tuned.toml");
+  ASSERT_TRUE(read.ok()) << read.status();
+  const TunedSetting& one = read->at("a");
+  EXPECT_EQ(one.best, 1U);
+  EXPECT_EQ(one.code, "c0de");
+  ASSERT_EQ(one.variants.size(), 3U);
+  EXPECT_EQ(KeysText(one.variants[1].chosen), "round.goal=5");
+  EXPECT_EQ(one.variants[2].censored, 1U);
+  EXPECT_DOUBLE_EQ(one.variants[0].mean, 5);
+  EXPECT_TRUE(CheckTuned(matrix_, *read, "tuned.toml").ok());
+  EXPECT_EQ(TunedText(matrix_, {one}), text);
 }
 
 TEST_F(TuningTest, AChoiceThatTheMatrixNoLongerHasIsRefused) {
   const auto tuned = Tune(matrix_, variants_, {{Spent(5)}, {Spent(4)}, {Spent(4)}});
   ASSERT_TRUE(tuned.ok()) << tuned.status();
-  const std::string text = TunedText(matrix_, "c0de", {*tuned});
+  const std::map<std::string, TunedSetting> kept = {{"a", *tuned}};
   matrix_.settings[0].sweeps[0].values = {"3", "10"};
-  EXPECT_THAT(std::string(ParseTuned(matrix_, text, "tuned.toml").status().message()),
-              HasSubstr("setting a: the matrix no longer has its choice of round.goal=5"));
+  EXPECT_THAT(std::string(CheckTuned(matrix_, kept, "tuned.toml").message()),
+              HasSubstr("setting a: the matrix no longer has its choice of round.goal=5; run with "
+                        "--phase tune --only a"));
   matrix_.settings[0].name = "b";
-  EXPECT_THAT(std::string(ParseTuned(matrix_, text, "tuned.toml").status().message()),
-              HasSubstr("setting b: it is not in it; remove the file"));
-  EXPECT_EQ(ParseTuned(matrix_, "[", "tuned.toml").status().code(),
-            absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(CheckTuned(matrix_, kept, "tuned.toml").message()),
+              HasSubstr("setting b: it is not in it"));
+}
+
+TEST_F(TuningTest, ADamagedFileIsRefused) {
+  for (const std::string text : {"[", "[[setting]]\nname = \"a\"\n",
+                                 "[[setting]]\nname = \"a\"\nchosen = { x = \"1\" }\n"
+                                 "variants = [{ keys = { x = \"2\" } }, 3]\n"}) {
+    EXPECT_EQ(ParseTuned(text, "tuned.toml").status().code(), absl::StatusCode::kInvalidArgument)
+        << text;
+  }
 }
 
 TEST_F(TuningTest, ARunWithoutTheMeasureIsNamed) {
