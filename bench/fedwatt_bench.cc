@@ -13,6 +13,7 @@
 #include "bench/rounds.h"
 #include "bench/scratch_dir.h"
 #include "bench/sdk.h"
+#include "bench/simulate.h"
 #include "bench/table.h"
 #include "bench/train.h"
 #include "common/base/clock.h"
@@ -27,6 +28,7 @@ constexpr char kFooter[] = R"(Sections:
   rounds   rounds without training, beside bare gRPC that moves the same bytes (4 minutes)
   train    images a second of a client, beside a bare LibTorch loop (1 minute)
   codecs   errors and sizes beside theory, speeds beside this machine's memory (20 seconds)
+  simulate the simulator: time, memory, real training by worker processes (5 minutes)
   memory   the coordinator's peak memory with 10 and with 1,000 clients (2 minutes)
   sdk      the client library: size, memory, start, wake-ups, 500 clients in one process (3 minutes)
   micro    the coordinator's inner loops, beside memcpy, axpy and fsync (1 minute)
@@ -79,6 +81,10 @@ absl::Status Run(const Options& options, Table* table) {
     const TrainOptions train{.bin_dir = bin_dir, .scratch = options.scratch};
     FW_RETURN_IF_ERROR(RunTrain(train, clock, *interrupt, table));
   }
+  if (wanted("simulate")) {
+    std::fprintf(stderr, "== simulation\n");
+    FW_RETURN_IF_ERROR(RunSimulate({bin_dir, options.scratch}, clock, *interrupt, table));
+  }
   if (wanted("codecs")) {
     std::fprintf(stderr, "== codecs\n");
     FW_RETURN_IF_ERROR(RunCodecs(*interrupt, table));
@@ -100,8 +106,10 @@ int Main(int argc, char** argv) {
   CLI::App app{"Measures this machine's limits and our figures beside them, as one table."};
   Options options;
   options.scratch = DefaultScratch();
-  app.add_option("SECTION", options.section, "rounds | memory | train | codecs | sdk | micro | all")
-      ->check(CLI::IsMember({"rounds", "memory", "train", "codecs", "sdk", "micro", "all"}))
+  app.add_option("SECTION", options.section,
+                 "rounds | memory | train | simulate | codecs | sdk | micro | all")
+      ->check(
+          CLI::IsMember({"rounds", "memory", "train", "simulate", "codecs", "sdk", "micro", "all"}))
       ->capture_default_str();
   app.add_option("--json", options.json, "Also write the figures to this file")->type_name("FILE");
   app.add_option("--only", options.only, "Of the rounds, those whose name contains this");
