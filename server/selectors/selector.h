@@ -35,7 +35,7 @@ struct Candidate {
   std::optional<double> carbon_g_per_kwh = {};  // where it is, now
   // Of its last update (common/tensor/update_sketch.h); empty: unknown. Lives as long as the call.
   std::span<const float> sketch = {};
-  std::string power_domain = {};                // whose surplus it can use; empty: none is known
+  std::string power_domain = {};  // whose surplus it can use; empty: none is known
 };
 
 struct SelectionRequest {

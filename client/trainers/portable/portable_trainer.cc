@@ -157,8 +157,8 @@ class PortableTrainer final : public Trainer {
       FW_RETURN_IF_ERROR(dataset_.Switch(request.dataset));
       const Bundle& bundle = files.bundle();
       work.emplace(GraphInputs{request, bundle.header(), GraphOf(bundle), files.base(),
-                               dataset_.get(), options_.memory_limit_bytes, *options_.clock, monitor,
-                               request.checkpoint_path.empty() ? nullptr : &checkpoint});
+                               dataset_.get(), options_.memory_limit_bytes, *options_.clock,
+                               monitor, request.checkpoint_path.empty() ? nullptr : &checkpoint});
       return work->Prepare();
     };
     steps.work = [&](WorkMonitor&, TrainResult* result) -> absl::Status {
