@@ -136,18 +136,23 @@ class Joule final : public SelectionPolicy {
                                  uint32_t count, Rng& rng) override {
     const std::vector<uint64_t> probabilities =
         InclusionProbabilities(Weights(request, members), count);
-    const BalanceJudge judge(request, members);
     std::vector<uint32_t> order(members.size());
     std::iota(order.begin(), order.end(), 0u);
-    std::vector<size_t> best;
-    double least = 0;
-    for (uint64_t draws = Draws(members.size()); draws > 0; --draws) {
+    const auto draw = [&] {
       rng.Shuffle(order);
-      std::vector<size_t> sample = SystematicSample(probabilities, order, rng.UniformInt(kSurely));
-      const double imbalance = judge.Imbalance(sample);
-      if (!best.empty() && imbalance >= least) continue;
-      best = std::move(sample);
-      least = imbalance;
+      return SystematicSample(probabilities, order, rng.UniformInt(kSurely));
+    };
+    std::vector<size_t> best = draw();
+    if (const uint64_t draws = Draws(members.size()); draws > 1) {
+      const BalanceJudge judge(request, members);
+      double least = judge.Imbalance(best);
+      for (uint64_t drawn = 1; drawn < draws; ++drawn) {
+        std::vector<size_t> sample = draw();
+        const double imbalance = judge.Imbalance(sample);
+        if (imbalance >= least) continue;
+        best = std::move(sample);
+        least = imbalance;
+      }
     }
     Selection selection;
     for (const size_t i : best) {
