@@ -21,10 +21,10 @@ struct DeviceRecord {
   uint32_t assignments = 0;
   uint32_t deaths = 0;  // by an empty battery
   uint32_t dropouts = 0;
+  float claim_factor = 1;  // of the joules that it reports
   uint16_t class_index = 0;
   bool has_folder = false;
   bool off = false;  // by an empty battery, or dropped out
-  bool misreports = false;
   bool malicious = false;
   bool evaluator = false;
 };

@@ -107,7 +107,7 @@ void ReadHabits(TomlTable* fields, FleetModel* out) {
   fields->Number("dropouts_per_hour", 0, 3600, &out->dropouts_per_hour);
   fields->Number("dropout_s", 1, kMostSeconds, &out->dropout_s);
   fields->Number("misreporters", 0, 1, &out->misreporters);
-  fields->Number("misreport_factor", 0, 1e6, &out->misreport_factor);
+  fields->NumberOrRange("misreport_factor", 0, 1e6, &out->misreport_min, &out->misreport_max);
   fields->Number("malicious", 0, 1, &out->malicious);
   fields->Word("attack", {"scale", "nan", "garbage", "overclaim"}, &attack);
   out->examples_min = static_cast<uint64_t>(examples_min);
@@ -276,8 +276,13 @@ DeviceTraits TraitsOf(const FleetModel& fleet, uint64_t seed, uint64_t device, u
   traits.examples =
       fleet.examples_min + rng.UniformInt(fleet.examples_max - fleet.examples_min + 1);
   traits.initial_charge = one.charge_min + (one.charge_max - one.charge_min) * rng.Uniform01();
-  traits.misreports = rng.Uniform01() < fleet.misreporters;
+  const bool misreports = rng.Uniform01() < fleet.misreporters;
   traits.malicious = rng.Uniform01() < fleet.malicious;
+  const double place_in_range = rng.Uniform01();
+  if (misreports) {
+    traits.claim_factor = static_cast<float>(
+        fleet.misreport_min + (fleet.misreport_max - fleet.misreport_min) * place_in_range);
+  }
   return traits;
 }
 

@@ -61,8 +61,9 @@ struct FleetModel {
 
   double dropouts_per_hour = 0;  // of one device that works: killed, its connection lost
   double dropout_s = 300;        // mean time until it is back
-  double misreporters = 0;       // share of devices that report joules times misreport_factor
-  double misreport_factor = 0.1;
+  double misreporters = 0;       // share of devices that report joules times a factor
+  double misreport_min = 0.1;    // of the factor, drawn for each of them
+  double misreport_max = 0.1;
   double malicious = 0;  // share of devices
   Attack attack = Attack::kScale;
 };
@@ -82,7 +83,7 @@ struct DeviceTraits {
   uint32_t class_index = 0;
   uint64_t examples = 0;
   double initial_charge = 1;  // of the capacity
-  bool misreports = false;
+  float claim_factor = 1;     // of the joules that it reports
   bool malicious = false;
 };
 DeviceTraits TraitsOf(const FleetModel& fleet, uint64_t seed, uint64_t device, uint64_t devices);

@@ -42,7 +42,7 @@ void Population::Born(uint64_t device) {
   const DeviceTraits traits = TraitsOf(*context_.fleet, context_.seed, device, options_.devices);
   record.class_index = static_cast<uint16_t>(traits.class_index);
   record.examples = static_cast<uint32_t>(std::min<uint64_t>(traits.examples, UINT32_MAX));
-  record.misreports = traits.misreports;
+  record.claim_factor = traits.claim_factor;
   record.malicious = traits.malicious;
   const BatteryModel& battery = context_.fleet->classes[record.class_index].battery;
   record.battery.charge_j = traits.initial_charge * battery.capacity_j;

@@ -47,6 +47,14 @@ void TomlTable::Integer(const std::string& key, int64_t least, int64_t most, int
   *out = value->get();
 }
 
+void TomlTable::NumberOrRange(const std::string& key, double least, double most, double* low,
+                              double* high) {
+  const toml::node* const node = Find(key);
+  if (node == nullptr || node->is_array()) return Range(key, least, most, low, high);
+  Number(key, least, most, low);
+  *high = *low;
+}
+
 void TomlTable::Range(const std::string& key, double least, double most, double* low,
                       double* high) {
   const toml::node* const node = Find(key);

@@ -22,6 +22,7 @@ class TomlTable {
   void Number(const std::string& key, double least, double most, double* out);
   void Integer(const std::string& key, int64_t least, int64_t most, int64_t* out);
   void Range(const std::string& key, double least, double most, double* low, double* high);
+  void NumberOrRange(const std::string& key, double least, double most, double* low, double* high);
   void Text(const std::string& key, std::string* out);
   void Flag(const std::string& key, bool* out);
   // The index of the word in `words`.

@@ -125,7 +125,7 @@ VirtualDevice::VirtualDevice(const FleetContext* context, uint64_t number, Devic
       trainer_(this),
       meter_({.train_w = context->fleet->classes[record->class_index].train_w,
               .radio = context->fleet->classes[record->class_index].radio,
-              .claim_factor = record->misreports ? context->fleet->misreport_factor : 1,
+              .claim_factor = static_cast<double>(record->claim_factor),
               .clock = &clock_,
               .spent = [this](Phase phase, int64_t uj, int64_t duration_us) {
                 Spend(phase, uj, duration_us);

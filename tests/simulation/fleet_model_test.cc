@@ -176,6 +176,25 @@ TEST_F(FleetCsv, SolarChargingNeedsItsRegionsSun) {
   EXPECT_THAT(std::string(load("DE").status().message()), HasSubstr("sun.csv:3"));
 }
 
+TEST(FleetModel, EachMisreporterHasAFactorOfItsOwn) {
+  const auto fleet =
+      ParseFleetModel(absl::StrCat("misreporters = 0.5\nmisreport_factor = [0.7, 1.3]\n", kClass),
+                      "fleet.toml", "");
+  ASSERT_TRUE(fleet.ok()) << fleet.status();
+  int low = 0;
+  int high = 0;
+  for (uint64_t i = 0; i < 4000; ++i) {
+    const float factor = TraitsOf(*fleet, 1, i, 4000).claim_factor;
+    EXPECT_TRUE(factor >= 0.7F && factor <= 1.3F);
+    if (factor < 0.9F) ++low;
+    if (factor > 1.1F) ++high;
+  }
+  EXPECT_NEAR(low, 667, 80);  // a third of the half
+  EXPECT_NEAR(high, 667, 80);
+  EXPECT_THAT(ErrorOf(absl::StrCat("misreport_factor = [2, 1]\n", kClass)), HasSubstr("must rise"));
+  EXPECT_THAT(ErrorOf(absl::StrCat("misreport_factor = -1\n", kClass)), HasSubstr("from 0"));
+}
+
 TEST(FleetModel, TraitsFollowTheSharesAndTheSeed) {
   FleetModel fleet = DefaultFleet();
   int phones = 0;

@@ -279,7 +279,8 @@ TEST_F(SimulationTest, AMisreporterClaimsLessThanItSpent) {
   options_.fleet.work_scale = 1e5;
   const int64_t honest_uj = Run().tally.useful_uj;
   options_.fleet.misreporters = 1;
-  options_.fleet.misreport_factor = 0.5;
+  options_.fleet.misreport_min = 0.5;
+  options_.fleet.misreport_max = 0.5;
   EXPECT_NEAR(static_cast<double>(Run().tally.useful_uj), 0.5 * static_cast<double>(honest_uj),
               0.02 * static_cast<double>(honest_uj));
 }

@@ -72,6 +72,34 @@ def forward(self, x):
   return net;
 }
 
+ScriptLayer StridedConv3x3(const std::string& attribute, int64_t in, int64_t out) {
+  const double bound = FanInBound(in * 9);
+  return {attribute,
+          absl::StrCat("Conv_", attribute),
+          {{"weight", {out, in, 3, 3}, bound}, {"bias", {out}, bound}},
+          R"(
+def forward(self, x):
+    return torch.conv2d(x, self.weight, self.bias, [2, 2], [1, 1])
+)"};
+}
+
+ScriptNet SmallCnn(const ZooOptions& options) {
+  ScriptNet net;
+  net.class_name = "SmallCnn";
+  net.description = "two strided convolutions for 28x28 images";
+  net.input_shape = {1, 28, 28};
+  net.layers = {StridedConv3x3("conv1", 1, 8), StridedConv3x3("conv2", 8, 16),
+                Linear("fc", 784, options.classes)};
+  net.source = absl::StrCat(R"(
+def forward(self, x):
+    x = torch.relu(self.conv1.forward(x))
+    x = torch.relu(self.conv2.forward(x))
+    return self.fc.forward(torch.flatten(x, 1))
+)",
+                            kClassificationLoss);
+  return net;
+}
+
 ScriptNet Mlp(const ZooOptions& options) {
   ScriptNet net;
   net.class_name = "Mlp";
@@ -161,13 +189,15 @@ absl::Status CheckOptions(const ZooOptions& options) {
 
 }  // namespace
 
-std::vector<std::string> ZooNames() { return {"mcmahan-cnn", "mlp", "char-lstm"}; }
+std::vector<std::string> ZooNames() { return {"mcmahan-cnn", "small-cnn", "mlp", "char-lstm"}; }
 
 absl::StatusOr<ScriptNet> ZooModel(const std::string& name, const ZooOptions& options) {
   FW_RETURN_IF_ERROR(CheckOptions(options));
   ScriptNet net;
   if (name == "mcmahan-cnn") {
     net = McMahanCnn(options);
+  } else if (name == "small-cnn") {
+    net = SmallCnn(options);
   } else if (name == "mlp") {
     net = Mlp(options);
   } else if (name == "char-lstm") {

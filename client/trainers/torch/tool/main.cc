@@ -58,7 +58,7 @@ void AddNew(CLI::App& app, Invocation* invocation, NewArgs* args) {
   AddKey(command, &args->key);
   command->add_option("--name", args->name, "Name in the bundle (default: the model's)");
   command->add_option("--seed", args->seed, "Of the initial parameters")->capture_default_str();
-  command->add_option("--classes", args->zoo.classes, "Outputs of mcmahan-cnn and mlp")
+  command->add_option("--classes", args->zoo.classes, "Outputs of the CNNs and of mlp")
       ->capture_default_str();
   command->add_option("--hidden", args->zoo.hidden, "Widths of mlp's hidden layers: 32 or 64,32")
       ->delimiter(',')

@@ -279,6 +279,8 @@ TEST_F(AgreementTest, OfTheModelsThatTheToolMakes) {
   EXPECT_EQ(graph.layers[0].name, "conv1");
   EXPECT_EQ(graph.loss_input, graph.output);
   ExpectAgreement();
+  Use(BuildModel(*ZooModel("small-cnn", {}), 7));
+  ExpectAgreement();
   Use(BuildModel(*ZooModel("mlp", {.classes = 3, .hidden = {16, 8}}), 7));
   ExpectAgreement();
 }

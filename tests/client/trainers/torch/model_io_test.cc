@@ -34,6 +34,13 @@ TEST(ModelIoTest, TheCnnIsThatOfThePaper) {
   EXPECT_LT(parts.torchscript.size(), 20'000u) << "tensors belong beside the module, not inside";
 }
 
+TEST(ModelIoTest, TheSmallCnnIsSmall) {
+  const ModelParts parts = Built("small-cnn", {}, 1);
+  EXPECT_EQ(parts.header.manifest.TrainableElements(),
+            8u * 9 + 8 + 16 * 8 * 9 + 16 + 7 * 7 * 16 * 10 + 10);
+  EXPECT_THAT(parts.header.input_shape, ElementsAre(1, 28, 28));
+}
+
 TEST(ModelIoTest, TheMlpHasTheAskedWidths) {
   EXPECT_EQ(Built("mlp", {}, 1).header.manifest.TrainableElements(), 25'450u);  // 784-32-10
   ZooOptions options;
