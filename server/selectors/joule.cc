@@ -210,12 +210,15 @@ class Joule final : public SelectionPolicy {
 
 }  // namespace
 
+// The defaults are those that docs/experiments/energy-selection.md found best.
 absl::StatusOr<std::unique_ptr<Selector>> MakeJoule(const PluginSpec& spec) {
+  const auto unbiased = spec.params.find("unbiased");
+  const double draws = unbiased != spec.params.end() && unbiased->second > 0 ? 0 : 100;
   const std::vector<ParamRule> rules = {
-      {"utility_power", 1, 0, 8},      {"battery_power", 1, 0, 8},
-      {"energy_power", 1, 0, 8},       {"carbon_power", 0.5, 0, 8},
-      {"turn_power", 0, 0, 8},         {"balance_draws", 0, 0, 1000},
-      {"exploration", 0.2, 0.001, 1},  {"clip", 0.95, 0, 1},
+      {"utility_power", 0, 0, 8},      {"battery_power", 0, 0, 8},
+      {"energy_power", 2, 0, 8},       {"carbon_power", 0.5, 0, 8},
+      {"turn_power", 0, 0, 8},         {"balance_draws", draws, 0, 1000},
+      {"exploration", 0.02, 0.001, 1}, {"clip", 0.95, 0, 1},
       {"staleness", 0.1, 0, 100},      {"slow_power", 2, 0, 10},
       {"duration_quantile", 0.8, 0, 1}};
   FW_ASSIGN_OR_RETURN(const auto params, ReadSelectorParams(spec, rules, BatteryGate::kOn));

@@ -25,7 +25,8 @@ std::vector<Candidate> Fleet(size_t count) {
 
 // The probability of each client: those of the chosen ones over enough rounds to see everybody.
 std::vector<double> Inclusion(const std::vector<Candidate>& candidates, uint32_t count,
-                              const std::map<std::string, double>& params = {}) {
+                              std::map<std::string, double> params = {}) {
+  params.emplace("balance_draws", 0);
   const auto selector = *Plugins::Builtin().MakeSelector({"joule", params});
   std::vector<double> p(candidates.size());
   const auto unseen = [&p] { return std::count(p.begin(), p.end(), 0.0); };
@@ -69,9 +70,9 @@ TEST(JouleTest, APowerOfZeroLeavesUtilityOut) {
     candidates[i].last_round = 19;
     candidates[i].last_loss = LossSums{100, 100, i < 5 ? 400.0 : 100.0, 50, 100};
   }
-  const std::vector<double> with = Inclusion(candidates, 2);
+  const std::vector<double> with = Inclusion(candidates, 2, {{"utility_power", 1}});
   EXPECT_GT(with[0], 1.5 * with[9]);
-  const std::vector<double> without = Inclusion(candidates, 2, {{"utility_power", 0}});
+  const std::vector<double> without = Inclusion(candidates, 2);
   EXPECT_NEAR(without[0], without[9], 1e-9);
 }
 
@@ -82,7 +83,7 @@ TEST(JouleTest, WhoWaitedTwiceAsLongHasTwiceTheChance) {
     candidates[i].last_round = i < 10 ? 16 : 12;
   }
   const std::vector<double> p =
-      Inclusion(candidates, 4, {{"utility_power", 0}, {"turn_power", 1}, {"exploration", 0.001}});
+      Inclusion(candidates, 4, {{"turn_power", 1}, {"exploration", 0.001}});
   EXPECT_NEAR(p[15] / p[0], 2, 0.01);
 }
 
@@ -126,8 +127,8 @@ TEST_F(Balance, ManyDrawsGiveEachGroupItsShare) {
 
 TEST_F(Balance, OfEqualSamplesTheCheaperOneTakesPart) {
   for (size_t i = 0; i < 20; ++i) candidates_[i].cost->joules = i % 10 < 5 ? 100 : 400;
-  const auto selector = *Plugins::Builtin().MakeSelector(
-      {"joule", {{"balance_draws", 500}, {"energy_power", 0}, {"utility_power", 0}}});
+  const auto selector =
+      *Plugins::Builtin().MakeSelector({"joule", {{"balance_draws", 500}, {"energy_power", 0}}});
   for (Candidate& candidate : candidates_) candidate.sketch = {};
   candidates_[0].sketch = one_;
   candidates_[1].sketch = other_;
@@ -147,6 +148,10 @@ TEST_F(Balance, OnlyDrawsAskForSketches) {
     const auto selector = *Plugins::Builtin().MakeSelector({"joule", {{"balance_draws", draws}}});
     EXPECT_EQ(selector->WantsSketches(), draws > 1);
   }
+  EXPECT_TRUE(NewSelector("joule")->WantsSketches()) << "as the experiment found best";
+  const auto unbiased = Plugins::Builtin().MakeSelector({"joule", {{"unbiased", 10}}});
+  ASSERT_TRUE(unbiased.ok()) << unbiased.status();
+  EXPECT_FALSE((*unbiased)->WantsSketches());
   const auto refused =
       Plugins::Builtin().MakeSelector({"joule", {{"balance_draws", 50}, {"unbiased", 10}}});
   EXPECT_THAT(std::string(refused.status().message()), testing::HasSubstr("balance_draws = 0"));
@@ -168,7 +173,8 @@ TEST(JouleTest, AFullerBatteryIsPreferred) {
     candidates[i].telemetry = {false, static_cast<uint8_t>(i == 0 ? 7 : 2), 3, {}, {}};
     candidates[i].cost->joules = 4000;
   }
-  const std::vector<double> p = Inclusion(candidates, 2, {{"energy_power", 0}});
+  const std::vector<double> p =
+      Inclusion(candidates, 2, {{"energy_power", 0}, {"battery_power", 1}});
   EXPECT_GT(p[0], 1.5 * p[1]);
 }
 
@@ -187,7 +193,8 @@ TEST(JouleTest, NoClaimBuysAPlace) {
   for (const double claim : {0.0, 1e-30, 1e15, -5.0, std::numeric_limits<double>::quiet_NaN()}) {
     std::vector<Candidate> candidates = Fleet(200);
     candidates[3].cost->joules = claim;
-    const std::vector<double> p = Inclusion(candidates, 4, {{"exploration", 0.001}});
+    const std::vector<double> p =
+        Inclusion(candidates, 4, {{"energy_power", 1}, {"exploration", 0.001}});
     EXPECT_LE(p[3] / p[4], 16.1) << claim;
     EXPECT_GE(p[3] / p[4], 1 / 16.1) << claim;
   }
@@ -201,7 +208,7 @@ TEST(JouleTest, EmpiricalInclusionIsThePromisedOne) {
   std::vector<Candidate> candidates = MakeCandidates(40);
   for (Candidate& c : candidates) c.telemetry.charging = true;
   const std::vector<double> p = Inclusion(candidates, 6);
-  const auto selector = NewSelector("joule");
+  const auto selector = *Plugins::Builtin().MakeSelector({"joule", {{"balance_draws", 0}}});
   std::vector<double> drawn(candidates.size());
   for (int i = 0; i < kRounds; ++i) {
     const RoundKey key{"job", 20, 1, false};
@@ -235,7 +242,8 @@ TEST(JouleTest, WeighingByInverseProbabilityIsUnbiased) {
     candidates[i].cost->joules = 20 + 30 * value(i);
     mean += value(i) / 30;
   }
-  const auto selector = NewSelector("joule");
+  const auto selector = *Plugins::Builtin().MakeSelector(
+      {"joule", {{"balance_draws", 0}, {"energy_power", 1}, {"exploration", 0.2}}});
   double weighed = 0;
   double plain = 0;
   for (int round = 0; round < kRounds; ++round) {

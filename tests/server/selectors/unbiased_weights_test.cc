@@ -53,7 +53,8 @@ TEST(UnbiasedMultipliersTest, TheMeanOverManySelectionsApproachesTheFleets) {
     weights += static_cast<double>(weight(i));
   }
   const double fleet = sum / weights;
-  const auto selector = NewSelector("joule");
+  const auto selector = *Plugins::Builtin().MakeSelector(
+      {"joule", {{"unbiased", 10}, {"energy_power", 1}, {"exploration", 0.2}}});
   double unbiased = 0;
   double plain = 0;
   for (uint64_t round = 1; round <= kRounds; ++round) {
