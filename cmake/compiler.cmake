@@ -26,6 +26,8 @@ set(CMAKE_C_FLAGS_SANITIZE "-O1 -g1 -fno-omit-frame-pointer")
 add_compile_options(-ffp-contract=off)
 
 if(FEDWATT_SANITIZE)
+  # What sanitizers add makes g++ 12 doubt variables of the standard library (std::regex).
+  add_compile_options($<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
   add_compile_options(-fsanitize=${FEDWATT_SANITIZE} -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${FEDWATT_SANITIZE})
 endif()
