@@ -49,6 +49,17 @@ std::string_view BelowRoot(std::string_view path) {
   return path;
 }
 
+// Takes `name` out of a folder (null: there is none), unless `refusal` has an errno against it.
+template <typename Folder, typename Refusal>
+int EraseFrom(Folder* folder, std::string_view name, const Refusal& refusal) {
+  if (folder == nullptr) return ENOENT;
+  const auto found = folder->names.find(name);
+  if (found == folder->names.end()) return ENOENT;
+  const int refused = refusal(*found->second);
+  if (refused == 0) folder->names.erase(found);
+  return refused;
+}
+
 }  // namespace
 
 MemoryFolder::MemoryFolder() {
@@ -266,27 +277,20 @@ int MemoryTree::Rename(std::string_view from, std::string_view to) {
 int MemoryTree::Unlink(std::string_view path) {
   MutexLock lock(&mutex_);
   std::string_view name;
-  Node* const parent = Parent(path, &name);
-  if (parent == nullptr) return ENOENT;
-  const auto found = parent->names.find(name);
-  if (found == parent->names.end()) return ENOENT;
-  if (found->second->file == nullptr) return EISDIR;
-  parent->names.erase(found);
-  return 0;
+  Node* const folder = Parent(path, &name);
+  return EraseFrom(folder, name,
+                   [](const Node& node) { return node.file == nullptr ? EISDIR : 0; });
 }
 
 int MemoryTree::RemoveDir(std::string_view path) {
   MutexLock lock(&mutex_);
   std::string_view name;
-  Node* const parent = Parent(path, &name);
-  if (parent == nullptr) return ENOENT;
-  const auto found = parent->names.find(name);
-  if (found == parent->names.end()) return ENOENT;
-  if (found->second->file != nullptr) return ENOTDIR;
-  if (!found->second->names.empty()) return ENOTEMPTY;
-  parent->names.erase(found);
+  Node* const folder = Parent(path, &name);
   last_folder_ = nullptr;
-  return 0;
+  return EraseFrom(folder, name, [](const Node& node) {
+    if (node.file != nullptr) return ENOTDIR;
+    return node.names.empty() ? 0 : ENOTEMPTY;
+  });
 }
 
 void MemoryTree::ShareBytes(MemoryFile* file) {
