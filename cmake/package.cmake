@@ -1,7 +1,9 @@
 # What `cmake --install` and `cpack` put where (docs/sdk.md).
 #
 # Component sdk: headers, libfedwatt_client.so, libfedwatt_trainer_portable.so,
-# find_package(fedwatt), pkg-config. Component programs: the daemons, the CLI and the trainer program. cpack makes one Debian package of each.
+# find_package(fedwatt), pkg-config. Component sdk_torch: the trainer that needs LibTorch, which the
+# other package must not depend on. Component programs: the daemons, the CLI and the trainer
+# program. cpack makes one Debian package of each.
 
 include(CMakePackageConfigHelpers)
 include(GNUInstallDirs)
@@ -26,7 +28,8 @@ install(TARGETS fedwatt_client_so fedwatt_trainer_portable_so fedwatt_client_hea
         EXPORT fedwatt-targets COMPONENT sdk
         LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}")
 install(DIRECTORY "${CMAKE_SOURCE_DIR}/client/include/fedwatt" COMPONENT sdk
-        DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" FILES_MATCHING PATTERN "*.h")
+        DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" FILES_MATCHING PATTERN "*.h"
+        PATTERN "torch_in_process*.h" EXCLUDE)
 install(EXPORT fedwatt-targets NAMESPACE fedwatt:: COMPONENT sdk DESTINATION "${package_dir}")
 
 configure_package_config_file(cmake/fedwatt-config.cmake.in
@@ -38,11 +41,33 @@ install(FILES "${CMAKE_BINARY_DIR}/package/fedwatt-config.cmake"
               "${CMAKE_BINARY_DIR}/package/fedwatt-config-version.cmake"
         COMPONENT sdk DESTINATION "${package_dir}")
 
-foreach(name fedwatt-client fedwatt-trainer-portable)
+# An installed tree can be moved: a .pc file knows where it lies in it.
+file(RELATIVE_PATH FEDWATT_PKG_CONFIG_TO_PREFIX
+     "${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig" "${CMAKE_INSTALL_PREFIX}")
+string(REGEX REPLACE "/$" "" FEDWATT_PKG_CONFIG_TO_PREFIX "${FEDWATT_PKG_CONFIG_TO_PREFIX}")
+
+function(fedwatt_install_pkg_config name component)
   configure_file(cmake/${name}.pc.in "${CMAKE_BINARY_DIR}/package/${name}.pc" @ONLY)
-  install(FILES "${CMAKE_BINARY_DIR}/package/${name}.pc" COMPONENT sdk
+  install(FILES "${CMAKE_BINARY_DIR}/package/${name}.pc" COMPONENT ${component}
           DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
-endforeach()
+endfunction()
+
+fedwatt_install_pkg_config(fedwatt-client sdk)
+fedwatt_install_pkg_config(fedwatt-trainer-portable sdk)
+
+set(CPACK_COMPONENTS_ALL sdk programs)
+if(TARGET fedwatt_trainer_torch_in_process_so)
+  install(TARGETS fedwatt_trainer_torch_in_process_so
+          EXPORT fedwatt-torch-targets COMPONENT sdk_torch
+          LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+  install(DIRECTORY "${CMAKE_SOURCE_DIR}/client/include/fedwatt" COMPONENT sdk_torch
+          DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" FILES_MATCHING PATTERN "torch_in_process*.h"
+          PATTERN "detail" EXCLUDE)
+  install(EXPORT fedwatt-torch-targets NAMESPACE fedwatt:: COMPONENT sdk_torch
+          DESTINATION "${package_dir}")
+  fedwatt_install_pkg_config(fedwatt-trainer-torch-in-process sdk_torch)
+  list(APPEND CPACK_COMPONENTS_ALL sdk_torch)
+endif()
 
 foreach(program fedwatt fedwatt-coordinator fedwatt-client fedwatt-torch)
   if(TARGET ${program})
@@ -59,11 +84,15 @@ set(CPACK_PACKAGE_VERSION "${PROJECT_VERSION}")
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_STRIP_FILES ON)
 set(CPACK_DEB_COMPONENT_INSTALL ON)
-set(CPACK_COMPONENTS_ALL sdk programs)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+# One package's libraries need another's, which is not installed here.
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS "${CMAKE_BINARY_DIR}/lib")
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_SDK_PACKAGE_NAME libfedwatt-client-dev)
 set(CPACK_DEBIAN_SDK_PACKAGE_SECTION libdevel)
+set(CPACK_DEBIAN_SDK_TORCH_PACKAGE_NAME libfedwatt-trainer-torch-in-process-dev)
+set(CPACK_DEBIAN_SDK_TORCH_PACKAGE_SECTION libdevel)
+set(CPACK_DEBIAN_SDK_TORCH_PACKAGE_DEPENDS "libfedwatt-client-dev (= ${PROJECT_VERSION})")
 set(CPACK_DEBIAN_PROGRAMS_PACKAGE_NAME fedwatt)
 set(CPACK_DEBIAN_PROGRAMS_PACKAGE_SECTION science)
 include(CPack)

@@ -26,18 +26,21 @@ Handles<AppTask>& LiveTasks() {
 }
 
 AppTask::AppTask(const TrainRequest& request, std::shared_ptr<AppData> data, const Clock* clock,
+                 const std::atomic<bool>* cancel,
                  std::function<void(const TrainProgress&)> progress)
     : request_(request),
       data_(std::move(data)),
       activity_(clock),
       checkpoint_(request.checkpoint_path, request.checkpoint_identity),
+      cancel_(cancel),
       progress_(std::move(progress)) {}
 
 absl::StatusOr<std::shared_ptr<AppTask>> AppTask::Make(
     const TrainRequest& request, std::shared_ptr<AppData> data, const Clock* clock,
-    std::function<void(const TrainProgress&)> progress) {
+    const std::atomic<bool>* cancel, std::function<void(const TrainProgress&)> progress) {
   if (request.bundle == nullptr) return absl::InvalidArgumentError("the task has no bundle");
-  std::shared_ptr<AppTask> task(new AppTask(request, std::move(data), clock, std::move(progress)));
+  std::shared_ptr<AppTask> task(
+      new AppTask(request, std::move(data), clock, cancel, std::move(progress)));
   FW_RETURN_IF_ERROR(task->Load());
   return task;
 }
@@ -132,6 +135,8 @@ fedwatt_plan AppTask::MakePlan() const {
   out.input.dtype = static_cast<int32_t>(expected_.dtype);
   out.input.dims = static_cast<uint32_t>(expected_.shape.size());
   std::copy(expected_.shape.begin(), expected_.shape.end(), out.input.shape);
+  out.forward_method = request_.bundle->header().forward_method.c_str();
+  out.loss_method = request_.bundle->header().loss_method.c_str();
   return out;
 }
 
@@ -181,6 +186,10 @@ absl::StatusOr<fedwatt_batch> AppTask::Next(uint64_t max_examples) {
 
 void AppTask::Progress(const TrainProgress& progress) {
   activity_.Alive();
+  if (restored_ && progress.steps_done > 0) {
+    steps_saved_ = std::max(steps_saved_, progress.steps_done);
+    restored_ = false;
+  }
   progress_now_ = progress;
   progress_now_.steps_saved = steps_saved_;
   MutexLock lock(&mutex_);
@@ -200,7 +209,10 @@ absl::Status AppTask::Save(ByteSpan data, uint64_t steps) {
 
 absl::StatusOr<ByteSpan> AppTask::Saved() {
   const ByteSpan found = can_save() ? checkpoint_.Found() : ByteSpan();
-  if (!found.empty()) return found;
+  if (!found.empty()) {
+    restored_ = true;
+    return found;
+  }
   return absl::NotFoundError("nothing of this task was saved; begin at the start");
 }
 
@@ -220,8 +232,15 @@ absl::Status AppTask::Metric(const std::string& name, double value) {
   return absl::OkStatus();
 }
 
+bool AppTask::cancelled() const {
+  if (cancelled_) return true;
+  MutexLock lock(&mutex_);
+  return cancel_ != nullptr && *cancel_;
+}
+
 void AppTask::Detach() {
   MutexLock lock(&mutex_);
+  cancel_ = nullptr;
   progress_ = nullptr;
 }
 

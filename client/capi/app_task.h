@@ -28,10 +28,11 @@ namespace fedwatt {
 class AppTask {
  public:
   // Maps the model and lays out what training will write. INVALID_ARGUMENT: the model is not of
-  // the bundle's size, or the plan does not fit it.
+  // the bundle's size, or the plan does not fit it. `cancel` (valid until Detach, or the end of the
+  // call) is looked at by the trainer itself: a step that ends after it was set is the last.
   static absl::StatusOr<std::shared_ptr<AppTask>> Make(
       const TrainRequest& request, std::shared_ptr<AppData> data, const Clock* clock,
-      std::function<void(const TrainProgress&)> progress);
+      const std::atomic<bool>* cancel, std::function<void(const TrainProgress&)> progress);
 
   const TrainRequest& request() const { return request_; }
   Activity& activity() { return activity_; }
@@ -48,7 +49,7 @@ class AppTask {
   absl::StatusOr<fedwatt_batch> Next(uint64_t max_examples);
   void Progress(const TrainProgress& progress);
   absl::Status Metric(const std::string& name, double value);
-  bool cancelled() const { return cancelled_; }
+  bool cancelled() const;
   absl::Status Save(ByteSpan data, uint64_t steps);
   // NOT_FOUND: nothing. Valid until Save.
   absl::StatusOr<ByteSpan> Saved();
@@ -56,7 +57,7 @@ class AppTask {
   // ---- what the waiting side does
 
   void Cancel() { cancelled_ = true; }
-  // Nobody waits any more: progress goes nowhere from now on.
+  // Nobody waits any more: progress goes nowhere from now on, and `cancel` may be gone.
   void Detach();
   const std::map<std::string, double>& metrics() const { return metrics_; }
   // The delta, then the buffers, as the request wants them; and the client's own buffers. The
@@ -65,7 +66,7 @@ class AppTask {
 
  private:
   AppTask(const TrainRequest& request, std::shared_ptr<AppData> data, const Clock* clock,
-          std::function<void(const TrainProgress&)> progress);
+          const std::atomic<bool>* cancel, std::function<void(const TrainProgress&)> progress);
 
   const Manifest& manifest() const { return request_.bundle->header().manifest; }
   bool training() const { return request_.kind == AssignmentKind::kTrain; }
@@ -90,10 +91,12 @@ class AppTask {
   std::map<std::string, double> metrics_;
   CheckpointFile checkpoint_;
   uint64_t steps_saved_ = 0;
+  bool restored_ = false;  // the trainer has what was saved; the next step that it tells says where
   TrainProgress progress_now_;
 
   std::atomic<bool> cancelled_{false};
-  Mutex mutex_;
+  mutable Mutex mutex_;
+  const std::atomic<bool>* cancel_ ABSL_GUARDED_BY(mutex_);
   std::function<void(const TrainProgress&)> progress_ ABSL_GUARDED_BY(mutex_);
 };
 

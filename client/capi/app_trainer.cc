@@ -42,7 +42,7 @@ class AppTrainer final : public Trainer {
       const std::function<void(const TrainProgress&)>& progress) override try {
     const int64_t cpu_us = SelfCpuTimeUs();
     FW_ASSIGN_OR_RETURN(const std::shared_ptr<AppTask> task,
-                        AppTask::Make(request, deps_.data, deps_.clock, progress));
+                        AppTask::Make(request, deps_.data, deps_.clock, &cancel, progress));
     const auto outcome = std::make_shared<Outcome>();
     const absl::Status waited = Wait(task, outcome, cancel);
     if (!waited.ok()) {

@@ -211,6 +211,9 @@ typedef struct fedwatt_plan {
   int64_t step_time_limit_ms;
   int64_t save_every_ms; /* how often to call fedwatt_task_save; 0: never */
   fedwatt_tensor input;  /* what one example looks like; its data is NULL */
+  /* Of the bundle's module, for trainers that run its code: of (x), and of (x, y). */
+  const char* forward_method;
+  const char* loss_method;
 } fedwatt_plan;
 
 /* One tensor of the model. */
@@ -459,7 +462,7 @@ typedef struct fedwatt_options {
 
   /* Exactly one: a trainer of yours; that of <fedwatt/portable.h>, which is one, too, and trains
    * models that carry a training graph; or the program fedwatt-torch, which trains TorchScript in a
-   * process of its own. */
+   * process of its own (<fedwatt/torch_in_process.h>: in yours, for trusted models only). */
   const fedwatt_trainer* trainer;
   const char* torch_program;     /* its path */
   uint64_t trainer_memory_bytes; /* limit of that process; 0: 4 GiB */

@@ -4,8 +4,8 @@
 // allocates without end, loops for ever or crashes ends that process, never the app. The process
 // has a memory limit (ClientOptions::trainer_memory_bytes) and a watchdog (plan.step_time_limit_ms
 // and plan.time_limit_ms), and an operator allow-list; what the data source gives travels to it
-// through memory, never through a file. LibTorch itself is not linked into the app, and there is no
-// way to run a model inside of it.
+// through memory, never through a file. LibTorch itself is not linked into the app; who wants that,
+// for models that are trusted, finds it in fedwatt/torch_in_process_trainer.h.
 //
 //   options.torch_program = fedwatt::InstalledTorchProgram();
 

@@ -16,7 +16,7 @@
 #include "common/graph/training_graph.h"
 
 // One request on a training graph, wherever its model comes from and its result goes to: files of
-// the client (portable_trainer.h), or a task of an embedded client (sdk_trainer.cc).
+// the client (portable_trainer.h), or a task of an embedded client (client/capi/portable).
 namespace fedwatt::portable {
 
 // Borrowed for one run.

@@ -10,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "client/trainers/torch/graph_derivation.h"
 #include "client/trainers/torch/script_module.h"
+#include "client/trainers/torch/torch_work.h"
 #include "common/base/rng.h"
 #include "common/base/status_macros.h"
 #include "common/graph/training_graph.h"
@@ -108,7 +109,7 @@ absl::Status Pack(torch::jit::Module& module, BundleHeader header, ModelParts* p
   const std::string archive = Save(module);
   parts->torchscript.assign(archive.begin(), archive.end());
   Artifact artifact;
-  artifact.format = "torchscript";
+  artifact.format = kTorchScriptFormat;
   artifact.version = TorchVersion();
   header.artifacts = {artifact};
   AddGraph(module, &header, parts);
@@ -229,6 +230,16 @@ absl::StatusOr<torch::jit::Module> LoadWithTensors(const Bundle& bundle, bool wi
 }
 
 }  // namespace
+
+// Here and not beside what else script_module.h declares: that goes without bundles, and with them
+// without Protobuf, into a library for apps (client/capi/torch).
+absl::StatusOr<ByteSpan> torch_internal::TorchScriptOf(const Bundle& bundle) {
+  for (const Artifact& artifact : bundle.header().artifacts) {
+    if (artifact.format == kTorchScriptFormat) return bundle.ArtifactData(artifact);
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      "bundle ", bundle.header().name, " carries no artifact of format ", kTorchScriptFormat));
+}
 
 std::string TorchVersion() { return TORCH_VERSION; }
 

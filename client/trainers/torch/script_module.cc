@@ -210,14 +210,6 @@ absl::Status StatusFromTorch(const std::exception& error, const std::string& wha
   return absl::InvalidArgumentError(absl::StrCat(what, ": ", Reason(message)));
 }
 
-absl::StatusOr<ByteSpan> TorchScriptOf(const Bundle& bundle) {
-  for (const Artifact& artifact : bundle.header().artifacts) {
-    if (artifact.format == "torchscript") return bundle.ArtifactData(artifact);
-  }
-  return absl::InvalidArgumentError(
-      absl::StrCat("bundle ", bundle.header().name, " carries no artifact of format torchscript"));
-}
-
 absl::StatusOr<torch::jit::Module> LoadModule(ByteSpan archive, const OperatorAllowList& allowed) {
   FW_ASSIGN_OR_RETURN(const torch::jit::Module module, Deserialise(archive));
   FW_ASSIGN_OR_RETURN(const auto uses, OperatorsOf(module));

@@ -67,15 +67,15 @@ std::vector<float> ExportLinear(Deployment& fleet, const std::string& job) {
   return values;
 }
 
-InstalledSdk::InstalledSdk(const Deployment& fleet, bool programs)
+InstalledSdk::InstalledSdk(const Deployment& fleet, const std::vector<std::string>& components)
     : scratch_(fleet.scratch()), prefix_(fleet.File("installed")) {
   const std::string build = Environment("FEDWATT_SDK_BUILD", DirName(BinDir()));
-  for (const char* component : {"sdk", "programs"}) {
-    if (component == std::string("programs") && !programs) break;
+  for (const std::string& component : components) {
     installed_ = RunToEnd(
         {.argv = {"cmake", "--install", build, "--prefix", prefix_, "--component", component},
          .timeout_ms = kBuildLimitMs},
         scratch_);
+    if (installed_.code != 0) break;
   }
 }
 

@@ -29,10 +29,11 @@ std::vector<float> ExportLinear(Deployment& fleet, const std::string& job);
 
 class InstalledSdk {
  public:
-  // Installs the component sdk below `fleet`'s folder. `programs`: those, too. From this build, or
-  // the one that the environment names (./dev sanitize): FEDWATT_SDK_BUILD is its folder,
+  // Installs these components (cmake/package.cmake) below `fleet`'s folder. From this build, or the
+  // one that the environment names (./dev sanitize): FEDWATT_SDK_BUILD is its folder,
   // FEDWATT_SDK_SANITIZE its sanitizers.
-  explicit InstalledSdk(const Deployment& fleet, bool programs = false);
+  explicit InstalledSdk(const Deployment& fleet,
+                        const std::vector<std::string>& components = {"sdk"});
 
   testing::AssertionResult ok() const;
   std::string prefix() const { return prefix_; }

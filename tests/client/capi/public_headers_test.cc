@@ -46,6 +46,8 @@ struct Library {
 const Library kLibraries[] = {
     {"fedwatt.h", "libfedwatt_client.so", "symbols.txt"},
     {"portable.h", "libfedwatt_trainer_portable.so", "portable_symbols.txt"},
+    {"torch_in_process.h", "libfedwatt_trainer_torch_in_process.so",
+     "torch_in_process_symbols.txt"},
 };
 
 Marks Golden(const std::string& list) {
