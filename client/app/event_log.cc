@@ -105,7 +105,8 @@ void LogSessionEvent(const SessionEvent& event) {
       return LogInfo("trained", {{"assignment", event.assignment_id},
                                  {"examples", absl::StrCat(event.report->metrics.examples)},
                                  {"steps", absl::StrCat(event.report->metrics.steps)},
-                                 {"loss", LossText(event.report->metrics)}});
+                                 {"loss", LossText(event.report->metrics)},
+                                 {"what", event.text.empty() ? "in one go" : event.text}});
     case SessionEventKind::kConditions:
       return LogInfo("conditions", {{"what", event.text}});
     case SessionEventKind::kProblem:

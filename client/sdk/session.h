@@ -99,7 +99,7 @@ enum class SessionEventKind {
   kDownloading,  // bytes of `total_bytes` are there already; text: what
   kAssembled,    // the model was put together from bytes of total_bytes; text: from what
   kTraining,     // verified; the trainer starts
-  kTrained,      // report: metrics, weight, energy so far
+  kTrained,      // report: metrics, weight, energy so far; text: if it went on
   kEncoded,      // bytes of the update
   kFailed,       // text: why; will be reported
   kUploading,    // from `bytes` of `total_bytes`

@@ -187,7 +187,7 @@ void SessionCore::OnTrained(Worked worked) {
       costs_.SetTraining(worked.sample, worked.duration_us);
     }
     costs_.SetLoss(held->record.report.metrics);
-    EmitFor(SessionEventKind::kTrained, *held);
+    EmitFor(SessionEventKind::kTrained, *held, worked.resumed ? "went on from a checkpoint" : "");
     held->update_trusted = true;
     return stopping_ || held->record.stage == WorkStage::kReady ? Next() : Encode(held);
   }

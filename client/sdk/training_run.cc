@@ -38,8 +38,9 @@ class Account {
   void OnProgress(const TrainProgress& at) {
     if (at.steps_done > 0 && !stepped_) {
       stepped_ = true;
-      saved_ = at.steps_saved;
-      resumed_ = saved_ > 0;
+      // The first step that is told of is of a checkpoint that this call did not write.
+      resumed_ = at.steps_saved > 0 && saved_ == 0;
+      if (resumed_) saved_ = at.steps_saved;
     }
     if (at.steps_saved <= saved_) return;
     saved_ = at.steps_saved;

@@ -3,7 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
+#include "common/base/file.h"
 #include "tests/e2e/cut_proxy.h"
 #include "tests/e2e/deployment.h"
 
@@ -48,6 +51,43 @@ TEST(ClientCrash, DuringTrainingBeginsItAgain) {
   EXPECT_EQ(trace.begin()->second.trained, 1);
   EXPECT_EQ(trace.begin()->second.reported, 1);
   EXPECT_THAT(fleet.Events("client-0", "recovered"), SizeIs(1));
+}
+
+// Runs a job of one round that trains for a while; with `killed`, kills the client once
+// a checkpoint is there, and starts it again. The model's hash in the end.
+std::string TrainedHash(bool killed) {
+  Deployment fleet(1);
+  MakeSlowModel(fleet);
+  EXPECT_TRUE(fleet.StartCoordinator());
+  ClientOptions options = TorchClient();
+  options.extra = {"--checkpoint-every-s", "0.02"};
+  fleet.StartClient("client-0", options);
+  EXPECT_TRUE(fleet.WaitForClients(1));
+  const std::string job = fleet.Submit({.rounds = 1, .goal = 1, .set = {"plan.local_epochs=40"}});
+  if (killed) {
+    const std::string assignments = fleet.File("state-client-0") + "/assignments";
+    EXPECT_TRUE(WaitUntil("a checkpoint", [&] {
+      const auto files = ListDir(assignments);
+      return files.ok() && std::any_of(files->begin(), files->end(), [](const std::string& name) {
+               return name.ends_with(".checkpoint");
+             });
+    }));
+    fleet.client("client-0").Kill();
+    fleet.StartClient("client-0", options);
+  }
+  EXPECT_TRUE(fleet.WaitForEnd(job));
+  EXPECT_EQ(fleet.Job(job).state(), v1::JOB_STATE_COMPLETED) << fleet.Job(job).reason();
+  EXPECT_EQ(fleet.Job(job).rounds(0).key().attempt(), 1u);
+  const auto trained = fleet.Events("client-0", "trained");
+  EXPECT_THAT(trained, SizeIs(1));
+  for (const nlohmann::json& event : trained) {
+    EXPECT_EQ(event.value("what", ""), killed ? "went on from a checkpoint" : "in one go");
+  }
+  return ModelHash(fleet.Job(job));
+}
+
+TEST(ClientCrash, DuringTrainingGoesOnFromItsCheckpointToTheSameBits) {
+  EXPECT_EQ(TrainedHash(true), TrainedHash(false));
 }
 
 TEST(ClientCrash, AfterTrainingSendsWhatItHas) {

@@ -91,6 +91,13 @@ class SessionCheckpointTest : public SessionTest {
     }
     return "";
   }
+  // What the client says of the training that ended.
+  std::string TrainedText() const {
+    for (const SessionEvent& event : transcript_.events) {
+      if (event.kind == SessionEventKind::kTrained) return event.text;
+    }
+    return "none";
+  }
   const EnergySample* TrainSample() {
     for (const EnergySample& sample : LastReport().energy) {
       if (sample.phase == Phase::kTrain) return &sample;
@@ -115,6 +122,7 @@ TEST_F(SessionCheckpointTest, AKilledTrainingGoesOnAndItsJoulesAreBookedOnceEach
   EXPECT_EQ(TrainSample()->energy_uj, 2000);
   EXPECT_NEAR(LastReport().metrics.seconds_by_phase.at("train"), 20e-6, 1e-9);
   EXPECT_EQ(CheckpointFileName(), "") << "what is trained needs none";
+  EXPECT_EQ(TrainedText(), "went on from a checkpoint");
 }
 
 TEST_F(SessionCheckpointTest, OneThatIsNotInterruptedBooksTheSame) {
@@ -123,6 +131,7 @@ TEST_F(SessionCheckpointTest, OneThatIsNotInterruptedBooksTheSame) {
   ASSERT_THAT(coordinator_.reports, SizeIs(1));
   EXPECT_EQ(TrainSample()->energy_uj, 2000);
   EXPECT_EQ(CheckpointFileName(), "");
+  EXPECT_EQ(TrainedText(), "");
 }
 
 TEST_F(SessionCheckpointTest, AStopIsNoLoss) {

@@ -57,7 +57,8 @@ class Inbox {
   std::optional<WorkerRun> next_ ABSL_GUARDED_BY(mutex_);
 };
 
-// Tells the client how far the work is, at most every 200 ms; of a checkpoint at once.
+// Tells the client how far the work is, at most every 200 ms; of the first step and of a checkpoint
+// at once, so that the client can tell one that was found from one that was written.
 class ProgressSender {
  public:
   ProgressSender(WorkerChannel* channel, const Clock* clock, bool evaluation)
@@ -66,8 +67,10 @@ class ProgressSender {
   void operator()(const TrainProgress& progress) {
     const int64_t now_us = clock_->MonotonicUs();
     const bool saved = progress.steps_saved != saved_;
-    if (sent_ && !saved && now_us - last_us_ < kProgressIntervalUs) return;
+    const bool first_step = !stepped_ && progress.steps_done > 0;
+    if (sent_ && !saved && !first_step && now_us - last_us_ < kProgressIntervalUs) return;
     sent_ = true;
+    stepped_ |= first_step;
     last_us_ = now_us;
     saved_ = progress.steps_saved;
     const bool training = !evaluation_ && progress.steps_done < progress.steps_total;
@@ -80,6 +83,7 @@ class ProgressSender {
   const Clock* const clock_;
   const bool evaluation_;
   bool sent_ = false;
+  bool stepped_ = false;
   int64_t last_us_ = 0;
   uint64_t saved_ = 0;
 };
