@@ -6,9 +6,9 @@
 //                * (CI_mid / CI)^carbon_power * W^turn_power
 //
 // where W are the rounds since it took part, E_mid and CI_mid are the medians of what is known, and
-// each ratio is bounded to [1/16, 16], so that no claim wins or loses a place by itself; a factor
-// of which a figure is unknown is 1. With a share `exploration` of probability spread evenly,
-// client i takes part with
+// the factors of joules and carbon are bounded to [1/32, 32], whatever the power, so that no claim
+// wins or loses a place by itself; a factor of which a figure is unknown is 1. With a share
+// `exploration` of probability spread evenly, client i takes part with
 //
 //   p_i = min(1, K w_i / sum w),   w_i = (1 - exploration) score_i / sum score + exploration / n,
 //
@@ -42,7 +42,7 @@
 namespace fedwatt {
 namespace {
 
-constexpr double kMaxRatio = 16;
+constexpr double kMaxFactor = 32;
 constexpr uint64_t kMostDrawn = 1 << 21;  // draws times members
 constexpr double kMaxCarbon = 1e5;        // g/kWh; coal is at 1000
 
@@ -61,7 +61,7 @@ double RoundsWaited(uint64_t round, const Candidate& candidate) {
   return static_cast<double>(round > candidate.last_round ? round - candidate.last_round : 1);
 }
 
-// Multiplies each score by (middle / figure)^power.
+// Multiplies each score by (middle / figure)^power, bounded.
 void PreferLess(std::span<const std::optional<double>> figures, double power,
                 std::vector<double>* scores) {
   if (power == 0) return;
@@ -75,8 +75,9 @@ void PreferLess(std::span<const std::optional<double>> figures, double power,
   for (size_t i = 0; i < figures.size(); ++i) {
     if (!figures[i]) continue;
     const double value = *figures[i];
-    const double ratio = value * kMaxRatio > middle ? middle / value : kMaxRatio;
-    (*scores)[i] *= PortablePow(std::max(ratio, 1 / kMaxRatio), power);
+    const double ratio = value * kMaxFactor > middle ? middle / value : kMaxFactor;
+    const double factor = PortablePow(std::max(ratio, 1 / kMaxFactor), power);
+    (*scores)[i] *= std::clamp(factor, 1 / kMaxFactor, kMaxFactor);
   }
 }
 
@@ -192,7 +193,7 @@ class Joule final : public SelectionPolicy {
       carbon.push_back(Carbon(candidate));
       scores[i] *= PortablePow(RoundsWaited(request.key.round, candidate), turn_power);
       const std::optional<double> left = gate_.ShareLeft(candidate);
-      if (left) scores[i] *= PortablePow(std::max(*left, 1 / kMaxRatio), battery_power);
+      if (left) scores[i] *= PortablePow(std::max(*left, 1 / kMaxFactor), battery_power);
     }
     PreferLess(joules, params_.at("energy_power"), &scores);
     PreferLess(carbon, params_.at("carbon_power"), &scores);

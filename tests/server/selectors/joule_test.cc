@@ -188,15 +188,18 @@ TEST(JouleTest, TheExplorationFloorHoldsForTheWorst) {
   }
 }
 
-// A claim of nearly no joules, or of figures that cannot be, moves a chance by a bounded factor.
+// A claim of nearly no joules, or of figures that cannot be, moves a chance by a bounded factor,
+// the same for every power.
 TEST(JouleTest, NoClaimBuysAPlace) {
-  for (const double claim : {0.0, 1e-30, 1e15, -5.0, std::numeric_limits<double>::quiet_NaN()}) {
-    std::vector<Candidate> candidates = Fleet(200);
-    candidates[3].cost->joules = claim;
-    const std::vector<double> p =
-        Inclusion(candidates, 4, {{"energy_power", 1}, {"exploration", 0.001}});
-    EXPECT_LE(p[3] / p[4], 16.1) << claim;
-    EXPECT_GE(p[3] / p[4], 1 / 16.1) << claim;
+  for (const double power : {1.0, 2.0, 8.0}) {
+    for (const double claim : {0.0, 1e-30, 1e15, -5.0, std::numeric_limits<double>::quiet_NaN()}) {
+      std::vector<Candidate> candidates = Fleet(200);
+      candidates[3].cost->joules = claim;
+      const std::vector<double> p =
+          Inclusion(candidates, 4, {{"energy_power", power}, {"exploration", 0.001}});
+      EXPECT_LE(p[3] / p[4], 32.2) << claim;
+      EXPECT_GE(p[3] / p[4], 1 / 32.2) << claim;
+    }
   }
 }
 
