@@ -112,7 +112,7 @@ absl::Status Describe(fedwatt_task* task, const char* artifact_format, TaskWork*
   FW_RETURN_IF_ERROR(DescribeTensors(task, out));
   const void* data = nullptr;
   size_t bytes = 0;
-  const absl::Status found = Ask(fedwatt_task_artifact, task, artifact_format, &data, &bytes);
+  absl::Status found = Ask(fedwatt_task_artifact, task, artifact_format, &data, &bytes);
   if (!found.ok() && !absl::IsNotFound(found)) return found;
   out->artifact = {static_cast<const uint8_t*>(data), bytes};
   return absl::OkStatus();
