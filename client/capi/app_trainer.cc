@@ -44,7 +44,7 @@ class AppTrainer final : public Trainer {
     FW_ASSIGN_OR_RETURN(const std::shared_ptr<AppTask> task,
                         AppTask::Make(request, deps_.data, deps_.clock, &cancel, progress));
     const auto outcome = std::make_shared<Outcome>();
-    const absl::Status waited = Wait(task, outcome, cancel);
+    absl::Status waited = Wait(task, outcome, cancel);
     if (!waited.ok()) {
       task->Cancel();
       task->Detach();
@@ -68,7 +68,7 @@ class AppTrainer final : public Trainer {
     if (request.time_left_ms > 0) limit_ms = std::min(limit_ms, request.time_left_ms);
     const int64_t end_us = deps_.clock->MonotonicUs() + limit_ms * 1000;
     bool late = false;
-    const absl::Status waited = deps_.thread->Run(
+    absl::Status waited = deps_.thread->Run(
         [task, outcome, trainer = trainer_] { Call(*trainer, task, outcome.get()); },
         [&]() -> absl::Status {
           if (*deps_.give_up) return absl::CancelledError("the client was closed");

@@ -43,7 +43,7 @@ class PkgConfigTest : public ::testing::Test {
                                      source,  "-o",       program};
     for (const std::string& flag : Words(InstalledSdk::compiler_flags())) argv.push_back(flag);
     for (const std::string& flag : Words(flags.out)) argv.push_back(flag);
-    const Output built = RunToEnd({.argv = argv}, fleet_.scratch());
+    Output built = RunToEnd({.argv = argv}, fleet_.scratch());
     if (built.code != 0) return built;
     return RunToEnd(
         {.argv = {program}, .env = {absl::StrCat("LD_LIBRARY_PATH=", sdk_.prefix(), "/lib")}},

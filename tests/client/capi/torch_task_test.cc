@@ -20,6 +20,12 @@ using ::testing::Not;
 
 constexpr uint64_t kExamples = 20;
 
+// A module that make_fixtures.py exported from Python.
+std::string FixturePath(const std::string& file) {
+  const char* const bin = std::getenv("FEDWATT_BIN_DIR");
+  return std::string(bin == nullptr ? "." : bin) + "/tests/torch_fixtures/" + file;
+}
+
 class TorchTaskTest : public TaskFixture {
  protected:
   // Dropout draws random numbers, batch norm keeps statistics.
@@ -28,11 +34,8 @@ class TorchTaskTest : public TaskFixture {
     UseModule("norm");
   }
 
-  // A module that make_fixtures.py exported from Python.
   void UseModule(const std::string& name) {
-    const std::string path =
-        std::string(std::getenv("FEDWATT_BIN_DIR")) + "/tests/torch_fixtures/" + name + ".pt";
-    const absl::StatusOr<MappedFile> file = MappedFile::Open(path);
+    const absl::StatusOr<MappedFile> file = MappedFile::Open(FixturePath(name + ".pt"));
     ASSERT_TRUE(file.ok()) << file.status();
     ImportOptions options;
     options.name = name;
@@ -138,9 +141,7 @@ TEST_F(TorchTaskTest, SaysWhatItCannotDo) {
 // That a key is trusted with models does not make its graphs read this device's files.
 TEST_F(TorchTaskTest, RefusesOperatorsThatAreNotAllowed) {
   BundleHeader header = parts_.header;
-  const std::string path =
-      std::string(std::getenv("FEDWATT_BIN_DIR")) + "/tests/torch_fixtures/from_file.pt";
-  const absl::StatusOr<MappedFile> file = MappedFile::Open(path);
+  const absl::StatusOr<MappedFile> file = MappedFile::Open(FixturePath("from_file.pt"));
   ASSERT_TRUE(file.ok()) << file.status();
   header.artifacts = {Artifact{.format = kTorchScriptFormat, .version = "1"}};
   UseModel(header, {file->bytes()}, parts_.tensors);
