@@ -36,10 +36,10 @@ absl::Status Scan(const std::string& dir, std::vector<CachedFile>* files) {
 }  // namespace
 
 absl::StatusOr<BlobCache> BlobCache::Open(const std::string& dir, const std::string& part_dir,
-                                          uint64_t limit_bytes, const Clock* clock) {
+                                          bool shared, uint64_t limit_bytes, const Clock* clock) {
   FW_RETURN_IF_ERROR(EnsureDir(dir, 0700));
   FW_RETURN_IF_ERROR(EnsureDir(part_dir, 0700));
-  return BlobCache(dir, part_dir, limit_bytes, clock);
+  return BlobCache(dir, part_dir, shared, limit_bytes, clock);
 }
 
 std::string BlobCache::Path(const Digest& sha256) const {
@@ -60,11 +60,24 @@ absl::StatusOr<uint64_t> BlobCache::PartBytes(const Digest& sha256) const {
   return 0;
 }
 
-absl::Status BlobCache::Put(const Digest& sha256, const std::string& data) {
+absl::Status BlobCache::PutPart(const Digest& sha256, const std::string& data) {
+  Count(data.size());
   FW_ASSIGN_OR_RETURN(FileWriter writer, FileWriter::Create(PartPath(sha256), 0600));
   FW_RETURN_IF_ERROR(writer.Append(AsBytes(data)));
-  FW_RETURN_IF_ERROR(writer.Close());
+  return writer.Close();
+}
+
+absl::Status BlobCache::Put(const Digest& sha256, const std::string& data) {
+  FW_RETURN_IF_ERROR(PutPart(sha256, data));
   return Complete(sha256);
+}
+
+absl::Status BlobCache::Adopt(const Digest& sha256, const std::string& path) {
+  FW_ASSIGN_OR_RETURN(const uint64_t bytes, FileSize(path));
+  FW_RETURN_IF_ERROR(RenameFile(path, Path(sha256)));
+  Count(bytes);
+  Touch(sha256);
+  return absl::OkStatus();
 }
 
 absl::Status BlobCache::Complete(const Digest& sha256) {
@@ -83,7 +96,22 @@ absl::Status BlobCache::Remove(const Digest& sha256) {
   return RemoveIfExists(Path(sha256));
 }
 
+bool BlobCache::Fits(uint64_t incoming_bytes) const {
+  return !shared_ && most_bytes_.has_value() && *most_bytes_ <= limit_bytes_ &&
+         incoming_bytes <= limit_bytes_ - *most_bytes_;
+}
+
+void BlobCache::Count(uint64_t bytes) {
+  if (!most_bytes_.has_value()) return;
+  most_bytes_ = bytes > UINT64_MAX - *most_bytes_ ? UINT64_MAX : *most_bytes_ + bytes;
+}
+
 absl::Status BlobCache::MakeRoom(uint64_t incoming_bytes, const std::set<Digest>& pinned) {
+  if (Fits(incoming_bytes)) {
+    Count(incoming_bytes);
+    return absl::OkStatus();
+  }
+  most_bytes_.reset();
   std::vector<CachedFile> files;
   FW_RETURN_IF_ERROR(Scan(dir_, &files));
   FW_RETURN_IF_ERROR(Scan(part_dir_, &files));
@@ -98,6 +126,8 @@ absl::Status BlobCache::MakeRoom(uint64_t incoming_bytes, const std::set<Digest>
     FW_RETURN_IF_ERROR(RemoveIfExists(file.name));
     total -= file.bytes;
   }
+  most_bytes_ = total;
+  Count(incoming_bytes);
   return absl::OkStatus();
 }
 

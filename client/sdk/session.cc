@@ -97,13 +97,14 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Open(SessionOptions options, S
   if (options.codecs.empty()) {
     for (const CodecEntry& entry : BuiltinCodecs()) options.codecs.push_back(entry.name);
   }
-  if (options.cache_dir.empty()) options.cache_dir = absl::StrCat(options.state_dir, "/cache");
+  const bool shared_cache = !options.cache_dir.empty();
+  if (!shared_cache) options.cache_dir = absl::StrCat(options.state_dir, "/cache");
   AssignmentStore store(absl::StrCat(options.state_dir, "/assignments"), options.sync);
   FW_RETURN_IF_ERROR(CheckStateFormat(options.state_dir, store));
   FW_RETURN_IF_ERROR(store.Create());
   FW_ASSIGN_OR_RETURN(BlobCache cache,
                       BlobCache::Open(options.cache_dir, absl::StrCat(options.state_dir, "/part"),
-                                      options.cache_limit_bytes, deps.clock));
+                                      shared_cache, options.cache_limit_bytes, deps.clock));
   FW_ASSIGN_OR_RETURN(const uint64_t number,
                       NextSessionNumber(options.state_dir, *deps.clock, store));
   auto core = std::make_shared<SessionCore>(std::move(options), std::move(deps), std::move(lock),

@@ -9,16 +9,6 @@
 // they are never in a cache that is shared with another session, which might drop them first.
 namespace fedwatt {
 
-namespace {
-
-absl::Status WriteAll(const std::string& path, const std::string& data) {
-  FW_ASSIGN_OR_RETURN(FileWriter file, FileWriter::Create(path, 0600));
-  FW_RETURN_IF_ERROR(file.Append(AsBytes(data)));
-  return file.Close();
-}
-
-}  // namespace
-
 absl::Status SessionCore::TakeInlineSteps(Held* held) {
   KeptAssignment& record = held->record;
   if (record.assignment.model_steps.empty()) return absl::OkStatus();
@@ -26,7 +16,7 @@ absl::Status SessionCore::TakeInlineSteps(Held* held) {
   for (ModelStep& step : record.assignment.model_steps) {
     Resource& payload = step.payload;
     if (payload.inline_data.empty()) continue;
-    written.Update(WriteAll(cache_.PartPath(payload.sha256), payload.inline_data));
+    written.Update(cache_.PutPart(payload.sha256, payload.inline_data));
     payload.size = payload.inline_data.size();
     record.report.metrics.bytes_down += payload.size;
     payload.inline_data.clear();
@@ -36,8 +26,7 @@ absl::Status SessionCore::TakeInlineSteps(Held* held) {
   if (!record.model_inline) return absl::OkStatus();
   // A model that others follow by steps: kept longer than its assignment.
   const Digest& model = record.assignment.model.sha256;
-  FW_RETURN_IF_ERROR(RenameFile(store_.ModelPath(record.assignment.id), cache_.Path(model)));
-  cache_.Touch(model);
+  FW_RETURN_IF_ERROR(cache_.Adopt(model, store_.ModelPath(record.assignment.id)));
   record.model_inline = false;
   return absl::OkStatus();
 }

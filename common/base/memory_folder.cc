@@ -43,6 +43,19 @@ std::string_view TakePart(std::string_view* rest) {
   return part;
 }
 
+// Of some of the bytes: whoever finds others by it compares them all.
+size_t HashOfSome(std::string_view bytes) {
+  constexpr size_t kBlock = 64;
+  constexpr size_t kBlocks = 16;
+  const size_t stride = std::max(bytes.size() / kBlocks, kBlock);
+  const std::hash<std::string_view> hash_of;
+  size_t hash = bytes.size();
+  for (size_t at = 0; at < bytes.size(); at += stride) {
+    hash = hash * 31 + hash_of(bytes.substr(at, kBlock));
+  }
+  return hash;
+}
+
 // What comes after "memory:N".
 std::string_view BelowRoot(std::string_view path) {
   TakePart(&path);
@@ -296,7 +309,7 @@ int MemoryTree::RemoveDir(std::string_view path) {
 void MemoryTree::ShareBytes(MemoryFile* file) {
   if (file->Info().bytes < kLeastShared) return;
   const MemoryFile::Bytes bytes = file->Hold();
-  std::weak_ptr<const std::string>& known = shared_[std::hash<std::string>()(*bytes)];
+  std::weak_ptr<const std::string>& known = shared_[HashOfSome(*bytes)];
   const MemoryFile::Bytes other = known.lock();
   if (other == nullptr) {
     known = bytes;

@@ -35,24 +35,28 @@ Resource ByHash(const Digest& sha256, const MappedFile& file, uint64_t room) {
   return resource;
 }
 
+template <typename T>
+bool Contains(const std::vector<T>& all, const T& one) {
+  return std::find(all.begin(), all.end(), one) != all.end();
+}
+
 // How a client gets the model: by the smallest way that it understands.
 void NameModel(const AttemptFacts& facts, const Offer& offer, Assignment* assignment) {
   assignment->base = facts.base;
   uint64_t room = InlineRoom(facts);
-  assignment->model = ByHash(facts.base.sha256, *facts.base_file, room);
-  if (facts.broadcast == nullptr) return;
+  assignment->model = ByHash(facts.base.sha256, *facts.base_file, 0);
   const std::vector<Digest>& held = offer.request.models;
+  const bool has_it = Contains(held, facts.base.sha256);
+  if (facts.broadcast != nullptr && has_it) return;
   const std::vector<std::string>& codecs = offer.request.capabilities.codecs;
-  if (std::find(held.begin(), held.end(), facts.base.sha256) != held.end()) {
-    assignment->model.inline_data.clear();
+  if (facts.broadcast != nullptr && Contains(codecs, facts.setup->down->spec().name)) {
+    assignment->model_steps = WayTo(facts.broadcast->state, held);
+  }
+  if (assignment->model_steps.empty()) {
+    assignment->model = ByHash(facts.base.sha256, *facts.base_file, room);
     return;
   }
-  const std::string needed = facts.setup->down->spec().name;
-  if (std::find(codecs.begin(), codecs.end(), needed) == codecs.end()) return;
-  assignment->model_steps = WayTo(facts.broadcast->state, held);
-  if (assignment->model_steps.empty()) return;
   // Should it not find the way, it downloads the flat model.
-  assignment->model.inline_data.clear();
   for (ModelStep& step : assignment->model_steps) {
     Resource& payload = step.payload;
     if (payload.size > room) continue;
@@ -113,8 +117,11 @@ void JobDriver::OpenDemand() {
       if (attempt_->key().round <= round + separation) demand.excluded.insert(client);
     }
   }
-  for (const auto& [client, history] : history_) {
-    if (budget_.SpentOut(client)) demand.excluded.insert(client);
+  const JobSpec::Budget& budget = setup_->spec.budget;
+  if (budget.joules_per_client > 0 || budget.gco2e_per_client > 0) {
+    for (const auto& [client, history] : history_) {
+      if (budget_.SpentOut(client)) demand.excluded.insert(client);
+    }
   }
   demand.changed = [weak = weak_from_this()] {
     const auto self = weak.lock();
@@ -165,16 +172,21 @@ absl::StatusOr<Selection> JobDriver::Select(const std::vector<Candidate>& candid
 }
 
 void JobDriver::Do(const SelectClients& action) {
-  const CostPredictor predictor = LearnCosts(*setup_, history_);
+  const CostPredictor predictor = LearnCosts(*setup_, costs_);
   const std::vector<Candidate> candidates = MakeCandidates(
       *setup_, context_->pool->Candidates(setup_->id), history_, predictor, CarbonByRegion());
   absl::StatusOr<Selection> selection = Select(candidates, action.count);
   std::vector<std::string> chosen;
+  std::unordered_map<std::string, CostPrediction> costs;
   if (selection.ok()) {
-    for (const size_t index : selection->chosen) chosen.push_back(candidates[index].client);
+    for (const size_t index : selection->chosen) {
+      const Candidate& candidate = candidates[index];
+      chosen.push_back(candidate.client);
+      if (candidate.cost) costs.emplace(candidate.client, *candidate.cost);
+    }
   }
   const std::vector<Offer> offers =
-      WithinBudget(context_->pool->Claim(setup_->id, chosen), predictor, candidates);
+      WithinBudget(context_->pool->Claim(setup_->id, chosen), predictor, costs);
   std::vector<std::string> claimed;
   for (const Offer& offer : offers) claimed.push_back(offer.client);
   for (const Offer& offer : offers) {
@@ -210,13 +222,9 @@ RegionCarbon JobDriver::CarbonByRegion() const {
 }
 
 // What of a selection the budget has room for, reserved; the others are free again.
-std::vector<Offer> JobDriver::WithinBudget(std::vector<Offer> offers,
-                                           const CostPredictor& predictor,
-                                           const std::vector<Candidate>& candidates) {
-  std::unordered_map<std::string, CostPrediction> costs;
-  for (const Candidate& candidate : candidates) {
-    if (candidate.cost) costs.emplace(candidate.client, *candidate.cost);
-  }
+std::vector<Offer> JobDriver::WithinBudget(
+    std::vector<Offer> offers, const CostPredictor& predictor,
+    const std::unordered_map<std::string, CostPrediction>& costs) {
   JobBudget::Choice choice = budget_.Reserve(attempt_->key(), offers, predictor, costs, NowMs());
   refused_ = std::move(choice.refusal);
   if (choice.kept.size() == offers.size()) return offers;
@@ -392,9 +400,9 @@ Assignment JobDriver::MakeAssignment(uint32_t index, const Offer& offer) const {
   assignment.key = facts.key;
   assignment.kind = evaluation ? AssignmentKind::kEvaluate : AssignmentKind::kTrain;
   NameModel(facts, offer, &assignment);
-  assignment.bundle = ByHash(setup_->bundle.sha256, *setup_->bundle_file, InlineRoom(facts));
   // Clients keep a bundle that they download; inline it would come with every assignment.
-  if (setup_->down != nullptr) assignment.bundle.inline_data.clear();
+  const uint64_t room = setup_->down != nullptr ? 0 : InlineRoom(facts);
+  assignment.bundle = ByHash(setup_->bundle.sha256, *setup_->bundle_file, room);
   assignment.plan = spec.plan;
   assignment.plan.seed = spec.seed;
   if (evaluation) {

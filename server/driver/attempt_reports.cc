@@ -147,11 +147,19 @@ void JobDriver::OnAccepted(uint32_t index) {
   Fold(index);
 }
 
+ClientHistory& JobDriver::HistoryOf(const std::string& client) {
+  const auto [entry, is_new] = history_.try_emplace(client);
+  if (is_new) {
+    entry->second.client = client;
+    costs_.push_back(&entry->second.cost);
+  }
+  return entry->second;
+}
+
 void JobDriver::NoteParticipation(uint32_t index, const Reservation* reservation) {
   const std::string& client = attempt_->facts->clients[index];
   const AcceptedReport& accepted = *attempt_->accepted[index];
-  ClientHistory& history = history_[client];
-  history.client = client;
+  ClientHistory& history = HistoryOf(client);
   SayUnbelieved(index, AddParticipation({attempt_->key().round, attempt_->facts->DeviceClass(index),
                                          reservation, accepted.at_ms, accepted.sketch},
                                         accepted.report, &history));

@@ -6,13 +6,9 @@
 
 namespace fedwatt {
 
-CostPredictor LearnCosts(const JobSetup& setup,
-                         const std::unordered_map<std::string, ClientHistory>& history) {
+CostPredictor LearnCosts(const JobSetup& setup, std::span<const CostHistory* const> clients) {
   CostPredictor predictor(FlopsPerStep(setup.layout.coordinates, setup.spec.plan.batch_size));
-  std::vector<const CostHistory*> costs;
-  costs.reserve(history.size());
-  for (const auto& [client, known] : history) costs.push_back(&known.cost);
-  predictor.Learn(costs);
+  predictor.Learn(clients);
   return predictor;
 }
 

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -23,9 +24,8 @@ using RegionCarbon = std::function<std::optional<double>(const std::string& regi
 // Steps of the job's plan for a client of which no report is known, by its bucket of examples.
 double ExpectedSteps(const Plan& plan, uint32_t example_count_bucket);
 
-// Of all that the job's clients have reported.
-CostPredictor LearnCosts(const JobSetup& setup,
-                         const std::unordered_map<std::string, ClientHistory>& history);
+// Of all that the job's clients have reported, in any order.
+CostPredictor LearnCosts(const JobSetup& setup, std::span<const CostHistory* const> clients);
 
 // In the order of `waiting`. `carbon` may be empty. A function of its arguments: after a restart
 // it gives the same.

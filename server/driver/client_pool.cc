@@ -252,7 +252,7 @@ void ClientPool::Reserve(Waiter* waiter, const std::vector<std::string>& order, 
     if (!WhyNot(opened.demand.need, offer).empty()) continue;
     waiter->reserved = job;
     ++opened.count;
-    later->calls.push_back(opened.demand.changed);
+    if (later != nullptr) later->calls.push_back(opened.demand.changed);
     return;
   }
 }
@@ -260,10 +260,9 @@ void ClientPool::Reserve(Waiter* waiter, const std::vector<std::string>& order, 
 void ClientPool::ReserveAll(Later* later) {
   for (auto& [id, demand] : demands_) demand.count = 0;
   const std::vector<std::string> order = DemandsInOrder();
-  Later each;
   for (auto& [client, waiter] : waiters_) {
     waiter.reserved.clear();
-    if (!works_for_.contains(client)) Reserve(&waiter, order, &each);
+    if (!order.empty() && !works_for_.contains(client)) Reserve(&waiter, order, nullptr);
   }
   for (auto& [id, demand] : demands_) later->calls.push_back(demand.demand.changed);
 }

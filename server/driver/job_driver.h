@@ -140,12 +140,13 @@ class JobDriver : public std::enable_shared_from_this<JobDriver> {
   void Do(const ApplyUpdate& action);
   void Do(const CommitRound& action);
   void Do(const AbandonRound& action);
+  ClientHistory& HistoryOf(const std::string& client);
   void OpenDemand();
   void OnCandidates();
   absl::StatusOr<Selection> Select(const std::vector<Candidate>& candidates, uint32_t count);
   absl::Status ChooseUploads(const std::vector<Offer>& offers);
   std::vector<Offer> WithinBudget(std::vector<Offer> offers, const CostPredictor& predictor,
-                                  const std::vector<Candidate>& candidates);
+                                  const std::unordered_map<std::string, CostPrediction>& costs);
   RegionCarbon CarbonByRegion() const;
   bool EndsOrWaitsForBudget(size_t kept, const BudgetRefusal& refusal);
   void MakeFacts(const std::vector<std::string>& clients, int64_t deadline_ms);
@@ -223,6 +224,9 @@ class JobDriver : public std::enable_shared_from_this<JobDriver> {
   std::string why_ending_;
   std::string failure_;  // why the last attempt gave up
   std::unordered_map<std::string, ClientHistory> history_;
+  // Of history_, whose entries stay where they are: to go over them all is to wait for memory, and
+  // a list of the map's own nodes makes each wait for the one before it.
+  std::vector<const CostHistory*> costs_;
   std::unordered_map<std::string, uint64_t> last_assigned_;  // round, by client
   std::vector<EnergyTotal> energy_;
   uint64_t bytes_down_ = 0;

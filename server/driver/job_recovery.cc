@@ -62,7 +62,7 @@ absl::Status JobDriver::LoadState() {
   FW_ASSIGN_OR_RETURN(const std::vector<BudgetEntry> reservations, store->LoadReservations(id));
   budget_.Restore(reservations);
   for (const ClientHistory& client : history) {
-    history_[client.client] = client;
+    HistoryOf(client.client) = client;
     last_assigned_[client.client] = client.last_round;
   }
   for (const RoundSummary& round : rounds) {

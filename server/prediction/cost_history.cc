@@ -14,7 +14,7 @@ constexpr double kSigmaPerDeviation = 1.4826;
 constexpr double kMinCoverage = 0.5;
 constexpr double kJoulesPerUj = 1e-6;
 
-double MedianOf(std::vector<double> values) {
+double MedianOf(std::span<double> values) {
   const auto middle = values.begin() + static_cast<ptrdiff_t>(values.size() / 2);
   std::nth_element(values.begin(), middle, values.end());
   if (values.size() % 2 == 1) return *middle;
@@ -53,16 +53,18 @@ void RecentRates::Add(double rate) {
 }
 
 double RecentRates::Median() const {
-  return size_ == 0 ? 0
-                    : MedianOf({rates_.begin(), rates_.begin() + static_cast<ptrdiff_t>(size_)});
+  if (size_ == 0) return 0;
+  std::array<double, kKept> values{};
+  std::copy_n(rates_.begin(), size_, values.begin());
+  return MedianOf({values.data(), size_});
 }
 
 double RecentRates::Sigma() const {
   if (size_ == 0) return 0;
   const double median = Median();
-  std::vector<double> deviations;
-  for (size_t i = 0; i < size_; ++i) deviations.push_back(std::abs(rates_[i] - median));
-  return kSigmaPerDeviation * MedianOf(std::move(deviations));
+  std::array<double, kKept> deviations{};
+  for (size_t i = 0; i < size_; ++i) deviations[i] = std::abs(rates_[i] - median);
+  return kSigmaPerDeviation * MedianOf({deviations.data(), size_});
 }
 
 std::vector<float> RecentRates::values() const {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string_view>
 #include <utility>
 
 #include "server/prediction/device_class.h"
@@ -52,6 +53,7 @@ CostPredictor::Rates CostPredictor::Assumed(const std::string& device_class) con
 
 void CostPredictor::Learn(std::span<const CostHistory* const> clients) {
   struct Seen {
+    Rates assumed;
     std::vector<double> joules;
     std::vector<double> seconds;
   };
@@ -68,24 +70,30 @@ void CostPredictor::Learn(std::span<const CostHistory* const> clients) {
     rate.clients = rates->size();
     return rate;
   };
-  std::map<std::string, Seen> seen;
+  std::map<std::string_view, Seen> seen;
+  auto at = seen.end();  // neighbours are often of one class
   Seen relative;
   for (const CostHistory* const client : clients) {
-    Seen& of_class = seen[client->device_class];
-    const Rates assumed = Assumed(client->device_class);
+    if (at == seen.end() || at->first != client->device_class) {
+      at = seen.find(client->device_class);
+      if (at == seen.end()) {
+        at = seen.emplace(client->device_class, Seen{Assumed(client->device_class), {}, {}}).first;
+      }
+    }
+    Seen& of_class = at->second;
     if (client->joules.size() > 0) {
       of_class.joules.push_back(client->joules.Median());
-      relative.joules.push_back(of_class.joules.back() / assumed.joules.mean);
+      relative.joules.push_back(of_class.joules.back() / of_class.assumed.joules.mean);
     }
     if (client->seconds.size() > 0) {
       of_class.seconds.push_back(client->seconds.Median());
-      relative.seconds.push_back(of_class.seconds.back() / assumed.seconds.mean);
+      relative.seconds.push_back(of_class.seconds.back() / of_class.assumed.seconds.mean);
     }
   }
   classes_.clear();
   for (auto& [name, rates] : seen) {
-    classes_[name] = {summarize(&rates.joules, CostBasis::kDeviceClass),
-                      summarize(&rates.seconds, CostBasis::kDeviceClass)};
+    classes_[std::string(name)] = {summarize(&rates.joules, CostBasis::kDeviceClass),
+                                   summarize(&rates.seconds, CostBasis::kDeviceClass)};
   }
   fleet_ = {summarize(&relative.joules, CostBasis::kFleet),
             summarize(&relative.seconds, CostBasis::kFleet)};

@@ -16,7 +16,10 @@ class BlobCacheTest : public ::testing::Test {
  protected:
   void SetUp() override {
     std::filesystem::remove_all(dir_);
-    auto cache = BlobCache::Open(dir_ + "/blobs", dir_ + "/part", 1000, &clock_);
+    Open(false);
+  }
+  void Open(bool shared) {
+    auto cache = BlobCache::Open(dir_ + "/blobs", dir_ + "/part", shared, 1000, &clock_);
     ASSERT_TRUE(cache.ok());
     cache_ = std::make_unique<BlobCache>(*std::move(cache));
   }
@@ -80,6 +83,49 @@ TEST_F(BlobCacheTest, PinnedBlobsStayAlsoBeyondTheLimit) {
   ASSERT_TRUE(cache_->MakeRoom(UINT64_MAX, {a}).ok());
   EXPECT_TRUE(cache_->Has(a));
   EXPECT_FALSE(cache_->Has(b));
+}
+
+TEST_F(BlobCacheTest, WhateverCameSinceItLastLookedIsCounted) {
+  ASSERT_TRUE(cache_->MakeRoom(0, {}).ok());
+  const std::string data(300, 'a');
+  const Digest put = Sha256Of(AsBytes(data));
+  ASSERT_TRUE(cache_->Put(put, data).ok());
+  clock_.AdvanceMs(1000);
+  const Digest part = Sha256Of(AsBytes("part"));
+  ASSERT_TRUE(cache_->PutPart(part, std::string(200, 'b')).ok());
+  clock_.AdvanceMs(1000);
+  const std::string path = dir_ + "/made";
+  const std::string made(200, 'c');
+  ASSERT_TRUE(WriteFileAtomic(path, made).ok());
+  const Digest adopted = Sha256Of(AsBytes(made));
+  ASSERT_TRUE(cache_->Adopt(adopted, path).ok());
+  EXPECT_FALSE(FileExists(path));
+  clock_.AdvanceMs(1000);
+  ASSERT_TRUE(cache_->MakeRoom(200, {}).ok());
+  const Digest asked_for = Add('d', 200);
+  EXPECT_TRUE(cache_->Has(put));
+  ASSERT_TRUE(cache_->MakeRoom(101, {part}).ok());
+  EXPECT_FALSE(cache_->Has(put));
+  EXPECT_TRUE(FileExists(cache_->PartPath(part)));
+  EXPECT_TRUE(cache_->Has(adopted));
+  EXPECT_TRUE(cache_->Has(asked_for));
+}
+
+TEST_F(BlobCacheTest, WhatIsSaidToComeCountsAlsoIfItIsTooMuchToCount) {
+  const Digest a = Add('a', 400);
+  ASSERT_TRUE(cache_->MakeRoom(UINT64_MAX, {a}).ok());
+  ASSERT_TRUE(cache_->MakeRoom(601, {}).ok());
+  EXPECT_FALSE(cache_->Has(a));
+}
+
+TEST_F(BlobCacheTest, WhatOthersPutIntoASharedFolderIsSeen) {
+  Open(true);
+  ASSERT_TRUE(cache_->MakeRoom(0, {}).ok());
+  const std::string data(900, 'a');
+  const Digest others = Sha256Of(AsBytes(data));
+  ASSERT_TRUE(WriteFileAtomic(cache_->Path(others), data).ok());
+  ASSERT_TRUE(cache_->MakeRoom(200, {}).ok());
+  EXPECT_FALSE(cache_->Has(others));
 }
 
 TEST_F(BlobCacheTest, AbandonedDownloadsAreEvictedToo) {

@@ -19,7 +19,7 @@ class HeldModelsTest : public ::testing::Test {
  protected:
   void SetUp() override {
     std::filesystem::remove_all(dir_);
-    auto cache = BlobCache::Open(dir_ + "/blobs", dir_ + "/part", 1000, &clock_);
+    auto cache = BlobCache::Open(dir_ + "/blobs", dir_ + "/part", false, 1000, &clock_);
     ASSERT_TRUE(cache.ok());
     cache_ = std::make_unique<BlobCache>(*std::move(cache));
   }
