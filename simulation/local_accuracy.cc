@@ -28,7 +28,7 @@ absl::StatusOr<std::vector<double>> LocalAccuracies(const std::shared_ptr<const 
     request.time_left_ms = kTimeLimitMs;
     requests.push_back(std::move(request));
   }
-  for (const TrainRequest& request : requests) bench->Begin(request);
+  for (const TrainRequest& request : requests) bench->Begin(request, 0);
   const std::atomic<bool> cancel = false;
   std::vector<double> accuracies;
   for (const TrainRequest& request : requests) {

@@ -17,6 +17,7 @@
 #include "common/codec/codec.h"
 #include "server/driver/matching.h"
 #include "simulation/checker.h"
+#include "simulation/inflated_datasets.h"
 #include "simulation/local_accuracy.h"
 #include "simulation/work_units.h"
 
@@ -56,7 +57,7 @@ class SimulationImpl final : public Simulation {
   absl::Status WriteSeries(CoordinatorHostOptions* host) const;
   absl::Status StartCoordinator();
   absl::StatusOr<OfferedDataset> DatasetOf(uint64_t device, DeviceRecord* record);
-  absl::StatusOr<DatasetConfig> ConfigOf(const std::string& pattern, uint64_t device) const;
+  absl::StatusOr<DatasetConfig> ConfigOf(const std::string& pattern, uint64_t device);
   FleetContext MakeContext();
   void OnDurable(const std::vector<StoreWrite>& batch);
   void OnAttemptEnd(const RoundKey& key, const RoundSummary& summary, bool committed);
@@ -64,7 +65,7 @@ class SimulationImpl final : public Simulation {
   absl::Status Advance(const Progress& progress);
   std::string LimitedBy(const JobView& job, bool out_of_time) const;
   void SumDevices(SimulationResult* result) const;
-  absl::StatusOr<double> JudgeLocally(const Digest& model) const;
+  absl::StatusOr<double> JudgeLocally(const Digest& model);
   absl::StatusOr<SimulationResult> Finish(bool out_of_time);
   bool ReachedTarget();
 
@@ -81,6 +82,7 @@ class SimulationImpl final : public Simulation {
   std::optional<SigningKey> key_;
   std::string bundle_path_;
   std::string job_id_;
+  InflatedDatasets datasets_{absl::StrCat(options_.scratch_dir, "/datasets")};
   std::unordered_map<uint64_t, uint32_t> dataset_sizes_;  // by device, of real data
   bool job_ended_ = false;
   std::vector<SimulationPoint> points_;
@@ -234,11 +236,13 @@ absl::Status SimulationImpl::StartCoordinator() {
 }
 
 absl::StatusOr<DatasetConfig> SimulationImpl::ConfigOf(const std::string& pattern,
-                                                       uint64_t device) const {
-  return DatasetConfig::Parse(
-      absl::StrReplaceAll(pattern, {{"{client}", absl::StrCat(device)},
+                                                       uint64_t device) {
+  FW_ASSIGN_OR_RETURN(DatasetConfig config,
+                      DatasetConfig::Parse(absl::StrReplaceAll(
+                          pattern, {{"{client}", absl::StrCat(device)},
                                     {"{clients}", absl::StrCat(options_.devices)},
-                                    {"{seed}", absl::StrCat(options_.seed)}}));
+                                    {"{seed}", absl::StrCat(options_.seed)}})));
+  return datasets_.Of(std::move(config));
 }
 
 absl::StatusOr<OfferedDataset> SimulationImpl::DatasetOf(uint64_t device, DeviceRecord* record) {
@@ -415,7 +419,7 @@ void SimulationImpl::SumDevices(SimulationResult* result) const {
   result->jain_charge = JainIndex(charges);
 }
 
-absl::StatusOr<double> SimulationImpl::JudgeLocally(const Digest& model) const {
+absl::StatusOr<double> SimulationImpl::JudgeLocally(const Digest& model) {
   FW_ASSIGN_OR_RETURN(const auto tensors, host_->blobs().Open(model));
   const std::string model_path = absl::StrCat(options_.scratch_dir, "/last.model");
   FW_RETURN_IF_ERROR(WriteFileAtomic(model_path, std::string(AsText(tensors->bytes()))));

@@ -72,7 +72,7 @@ class SyntheticTrainer final : public Trainer {
     result.metrics.examples = examples;
     result.weight = request.plan.weight_by == WeightBy::kUniform ? 1 : examples;
     if (request.kind == AssignmentKind::kEvaluate) {
-      result.metrics.after = SumsOf(gap, gap, examples).before;
+      result.metrics.after = SumsOf(gap, examples);
       return result;
     }
     result.metrics.steps = StepsOf(request.plan, examples);
@@ -119,18 +119,27 @@ class SyntheticTrainer final : public Trainer {
     LossSums after;
   };
 
-  // Side by side: each sum is one chain of additions, which a processor waits for.
-  static LossPair SumsOf(const std::vector<float>& before, const std::vector<float>& after,
-                         uint64_t examples) {
-    double squares_before = 0;
-    double squares_after = 0;
-    for (size_t i = 0; i < before.size(); ++i) {
-      squares_before += static_cast<double>(before[i]) * before[i];
-      squares_after += static_cast<double>(after[i]) * after[i];
+  // In lanes that are added up at the end: one chain of additions is what a processor waits for.
+  static double SquaresOf(const std::vector<float>& values) {
+    constexpr size_t kLanes = 8;
+    double lanes[kLanes] = {};
+    const size_t whole = values.size() / kLanes * kLanes;
+    for (size_t i = 0; i < whole; i += kLanes) {
+      for (size_t lane = 0; lane < kLanes; ++lane) {
+        lanes[lane] += static_cast<double>(values[i + lane]) * values[i + lane];
+      }
     }
-    const auto coordinates = static_cast<double>(std::max<size_t>(before.size(), 1));
-    return {SumsFor(squares_before / coordinates / kTargetSquare, examples),
-            SumsFor(squares_after / coordinates / kTargetSquare, examples)};
+    double sum = 0;
+    for (const double lane : lanes) sum += lane;
+    for (size_t i = whole; i < values.size(); ++i) {
+      sum += static_cast<double>(values[i]) * values[i];
+    }
+    return sum;
+  }
+
+  static LossSums SumsOf(const std::vector<float>& gap, uint64_t examples) {
+    const auto coordinates = static_cast<double>(std::max<size_t>(gap.size(), 1));
+    return SumsFor(SquaresOf(gap) / coordinates / kTargetSquare, examples);
   }
 
   static LossSums SumsFor(double loss, uint64_t examples) {
@@ -157,7 +166,7 @@ class SyntheticTrainer final : public Trainer {
         after[i] = (*gap)[i] * left + noise;
       }
     }
-    const LossPair losses = SumsOf(*gap, after, examples);
+    const LossPair losses = {SumsOf(*gap, examples), SumsOf(after, examples)};
     for (size_t i = 0; i < gap->size(); ++i) (*gap)[i] = after[i] - (*gap)[i];
     return losses;
   }

@@ -14,7 +14,7 @@ class DirectBench final : public TrainingBench {
     return trainer_->artifact_formats();
   }
   bool needs_disk() const override { return false; }
-  void Begin(const TrainRequest&) override {}
+  void Begin(const TrainRequest&, int64_t) override {}
   absl::StatusOr<TrainResult> Take(const TrainRequest& request,
                                    const std::atomic<bool>& cancel) override {
     return trainer_->Run(request, cancel, [](const TrainProgress&) {});

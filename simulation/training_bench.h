@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,8 +22,9 @@ class TrainingBench {
   // Whether it trains in other processes, which see files of the disk only.
   virtual bool needs_disk() const = 0;
 
-  // May begin with it.
-  virtual void Begin(const TrainRequest& request) = 0;
+  // May begin with it. `due_ms`: the virtual time at which it will be taken; what is due first is
+  // best done first, since that is what will be waited for.
+  virtual void Begin(const TrainRequest& request, int64_t due_ms) = 0;
   // The result of the request, which is as Begin had it; blocks until it is there. Its outputs are
   // then in place.
   virtual absl::StatusOr<TrainResult> Take(const TrainRequest& request,

@@ -80,7 +80,7 @@ std::vector<std::string> VirtualDevice::DeviceTrainer::artifact_formats() const 
 void VirtualDevice::DeviceTrainer::Expect(const TrainRequest& request) {
   device_->expected_ms_ = device_->ExpectedMs(request);
   device_->expected_id_ = request.assignment_id;
-  device_->context_->bench->Begin(request);
+  device_->context_->bench->Begin(request, device_->NowMs() + device_->expected_ms_);
   device_->Note(TraceKind::kTraining, device_->expected_ms_, &request.key);
 }
 

@@ -1,6 +1,6 @@
 #include "simulation/worker_bench.h"
 
-#include <deque>
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -43,14 +43,14 @@ class WorkerBench final : public TrainingBench {
   std::vector<std::string> artifact_formats() const override { return formats_; }
   bool needs_disk() const override { return true; }
 
-  void Begin(const TrainRequest& request) override {
+  void Begin(const TrainRequest& request, int64_t due_ms) override {
     // A device's own buffers change with its training, which may never come to its end.
     if (!request.local_buffers_path.empty()) return;
     auto ticket = std::make_shared<Ticket>();
     ticket->request = request;
     // A device that dies has none of it.
     ticket->request.output_path = absl::StrCat(request.output_path, ".early");
-    Push(std::move(ticket));
+    Push(due_ms, std::move(ticket));
   }
 
   absl::StatusOr<TrainResult> Take(const TrainRequest& request,
@@ -63,7 +63,7 @@ class WorkerBench final : public TrainingBench {
     if (ticket == nullptr) {
       ticket = std::make_shared<Ticket>();
       ticket->request = request;
-      Push(ticket);
+      Push(INT64_MIN, ticket);
     }
     absl::StatusOr<TrainResult> result = Await(ticket);
     Forget(request.assignment_id);
@@ -86,10 +86,10 @@ class WorkerBench final : public TrainingBench {
   }
 
  private:
-  void Push(TicketPtr ticket) {
+  void Push(int64_t due_ms, TicketPtr ticket) {
     MutexLock lock(&mutex_);
     tickets_[ticket->request.assignment_id] = ticket;
-    queue_.push_back(std::move(ticket));
+    queue_.emplace(due_ms, std::move(ticket));
     changed_.NotifyAll();
   }
 
@@ -118,8 +118,8 @@ class WorkerBench final : public TrainingBench {
         MutexLock lock(&mutex_);
         while (queue_.empty() && !closed_) changed_.Wait(&mutex_);
         if (queue_.empty()) return;
-        ticket = std::move(queue_.front());
-        queue_.pop_front();
+        ticket = std::move(queue_.begin()->second);
+        queue_.erase(queue_.begin());
       }
       absl::StatusOr<TrainResult> result = absl::CancelledError("training was cancelled");
       if (!ticket->cancel) {
@@ -137,7 +137,7 @@ class WorkerBench final : public TrainingBench {
   Mutex mutex_;
   CondVar changed_;
   std::map<std::string, TicketPtr> tickets_ ABSL_GUARDED_BY(mutex_);
-  std::deque<TicketPtr> queue_ ABSL_GUARDED_BY(mutex_);
+  std::multimap<int64_t, TicketPtr> queue_ ABSL_GUARDED_BY(mutex_);  // by when they are due
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::thread> threads_;
 };

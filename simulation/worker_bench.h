@@ -11,8 +11,8 @@ namespace fedwatt {
 
 // Real training in `workers` processes that all devices share: a virtual device costs its data, not
 // a process. Each worker swaps parameters through one loaded model. What a device expects begins as
-// soon as a worker is free, so that they are busy while virtual time goes on; the simulation waits
-// only for a result that is due.
+// soon as a worker is free, what is due first before the others, so that they are busy while
+// virtual time goes on; the simulation waits only for a result that is due.
 //
 // `make` gives each worker's trainer (client/trainers/worker); it is called, and its trainer used
 // and destroyed, on the worker's own thread.

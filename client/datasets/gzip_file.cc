@@ -11,6 +11,11 @@
 #include "common/base/status_macros.h"
 
 namespace fedwatt {
+namespace {
+
+constexpr size_t kMaxRead = 1 << 30;  // gzread takes an unsigned and gives an int
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<GzipFile>> GzipFile::Open(const std::string& path) {
   const std::string zipped = path + ".gz";
@@ -50,7 +55,6 @@ absl::Status GzipFile::ReadExactly(std::span<uint8_t> out) {
     const size_t got = std::fread(out.data(), 1, out.size(), plain_);
     return got == out.size() ? absl::OkStatus() : EndsEarly(out.size() - got, "");
   }
-  constexpr size_t kMaxRead = 1 << 30;  // gzread takes an unsigned and gives an int
   while (!out.empty()) {
     const auto want = static_cast<unsigned>(std::min(out.size(), kMaxRead));
     const int got = gzread(static_cast<gzFile>(zipped_), out.data(), want);
@@ -62,6 +66,22 @@ absl::Status GzipFile::ReadExactly(std::span<uint8_t> out) {
     out = out.subspan(static_cast<size_t>(got));
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<size_t> GzipFile::ReadSome(std::span<uint8_t> out) {
+  if (plain_ != nullptr) {
+    const size_t got = std::fread(out.data(), 1, out.size(), plain_);
+    if (got == 0 && std::ferror(plain_) != 0) {
+      return absl::DataLossError(absl::StrCat(path_, ": cannot be read"));
+    }
+    return got;
+  }
+  const auto want = static_cast<unsigned>(std::min<size_t>(out.size(), kMaxRead));
+  const int got = gzread(static_cast<gzFile>(zipped_), out.data(), want);
+  int code = Z_OK;
+  const char* const text = gzerror(static_cast<gzFile>(zipped_), &code);
+  if (got < 0 || code != Z_OK) return absl::DataLossError(absl::StrCat(path_, ": ", text));
+  return static_cast<size_t>(got);
 }
 
 absl::Status GzipFile::Skip(uint64_t bytes) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <memory>
@@ -26,6 +27,8 @@ class GzipFile {
   // Fills `out` whole; DATA_LOSS names the file when it is truncated or corrupt.
   absl::Status ReadExactly(std::span<uint8_t> out);
   absl::Status Skip(uint64_t bytes);
+  // Fills `out` from its beginning; how much of it: 0 at the end of the file.
+  absl::StatusOr<size_t> ReadSome(std::span<uint8_t> out);
 
  private:
   explicit GzipFile(std::string path) : path_(std::move(path)) {}
