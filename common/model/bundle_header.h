@@ -34,7 +34,6 @@ struct BundleHeader {
   std::string loss_method = "loss";
   std::vector<int64_t> input_shape;  // of one example
   DType input_dtype = DType::kF32;
-  std::string portable_graph;  // for trainers without LibTorch; empty when there is none
 };
 
 // The signed part as bytes (a signature is over bytes, not over a message), who signed it, and the

@@ -24,7 +24,6 @@ constexpr uint32_t kBundleFormatVersion = 1;
 constexpr size_t kMaxArtifacts = 16;
 constexpr size_t kMaxSignatures = 16;
 constexpr size_t kMaxDescription = 64 * 1024;
-constexpr size_t kMaxPortableGraph = 1024 * 1024;
 constexpr size_t kSignatureBytes = 64;
 constexpr int64_t kMaxInputDim = int64_t{1} << 31;
 
@@ -106,7 +105,6 @@ void ToProto(const BundleHeader& header, v1::BundleHeader* out) {
   out->mutable_input_shape()->Assign(header.input_shape.begin(), header.input_shape.end());
   out->set_input_dtype(static_cast<v1::DType>(header.input_dtype));
   out->set_parameters(header.manifest.TrainableElements());
-  out->set_portable_graph(header.portable_graph);
 }
 
 absl::StatusOr<BundleHeader> FromProto(const v1::BundleHeader& in) {
@@ -123,7 +121,6 @@ absl::StatusOr<BundleHeader> FromProto(const v1::BundleHeader& in) {
   header.forward_method = in.forward_method();
   header.loss_method = in.loss_method();
   header.input_shape.assign(in.input_shape().begin(), in.input_shape().end());
-  header.portable_graph = in.portable_graph();
   FW_RETURN_IF_ERROR(CheckName("bundle name", header.name, bounds::kMaxNameLength));
   if (header.description.size() > kMaxDescription) {
     return absl::InvalidArgumentError(absl::StrCat("bundle description has ",
@@ -142,8 +139,6 @@ absl::StatusOr<BundleHeader> FromProto(const v1::BundleHeader& in) {
   FW_RETURN_IF_ERROR(CheckToken("loss_method", header.loss_method));
   FW_RETURN_IF_ERROR(CheckInputShape(header.input_shape));
   FW_RETURN_IF_ERROR(EnumFrom("input_dtype", in.input_dtype(), DType::kBool, &header.input_dtype));
-  FW_RETURN_IF_ERROR(
-      CheckCount("bytes of portable_graph", header.portable_graph.size(), 0, kMaxPortableGraph));
   return header;
 }
 

@@ -8,8 +8,9 @@
  * it need, and which needs LibTorch (115 MB).
  *
  *   fedwatt_trainer trainer = FEDWATT_INIT(fedwatt_trainer);
- *   if (fedwatt_torch_in_process_trainer(NULL, &trainer, &error) != FEDWATT_OK)
- * puts(error.message); options.trainer = &trainer;
+ *   const int32_t code = fedwatt_torch_in_process_trainer(NULL, &trainer, &error);
+ *   if (code != FEDWATT_OK) puts(error.message);
+ *   options.trainer = &trainer;
  *
  * The same plan gives the same bits as the program fedwatt-torch (options.torch_program), which is
  * the better choice wherever a process can be started. What is missing here is that process's
