@@ -1,7 +1,7 @@
 # Third-party libraries, all from the distribution (deploy/packages.txt).
 #
 # Targets to name in DEPS: absl::*, protobuf::libprotobuf, gRPC::grpc++, gRPC::grpc++_reflection,
-# OpenSSL::SSL, OpenSSL::Crypto, SQLite::SQLite3, CURL::libcurl, PkgConfig::ZSTD, PkgConfig::HWY, htscodecs (fedwatt_htscodecs), Eigen3::Eigen, CLI11::CLI11,
+# OpenSSL::SSL, OpenSSL::Crypto, SQLite::SQLite3, CURL::libcurl, PkgConfig::ZSTD, PkgConfig::HWY, PkgConfig::TCMALLOC, htscodecs (fedwatt_htscodecs), Eigen3::Eigen, CLI11::CLI11,
 # tomlplusplus::tomlplusplus, spdlog::spdlog, nlohmann_json::nlohmann_json, GTest::gmock,
 # benchmark::benchmark, fedwatt_proto. LibTorch: call fedwatt_find_torch(), then DEPS libtorch.
 
@@ -18,6 +18,7 @@ find_package(CURL 7.74 REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET GLOBAL libzstd)
 pkg_check_modules(HWY REQUIRED IMPORTED_TARGET GLOBAL libhwy)
+pkg_check_modules(TCMALLOC REQUIRED IMPORTED_TARGET GLOBAL libtcmalloc_minimal)
 
 # Debian's htscodecs has no pkg-config file.
 find_library(HTSCODECS_LIBRARY htscodecs REQUIRED)
