@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "client/trainers/local_work/base_tensors.h"
 #include "client/trainers/local_work/checkpoint.h"
 #include "client/trainers/portable/graph_work.h"
 #include "common/base/cpu_time.h"
@@ -40,10 +41,6 @@ absl::StatusOr<std::shared_ptr<const Bundle>> BundleOf(const TrainRequest& reque
                                           "replaced since and is not run"));
 }
 
-bool KeepsBuffers(const TrainRequest& request) {
-  return request.plan.buffers == BufferMode::kLocal && !request.local_buffers_path.empty();
-}
-
 // The files of one request: what its work starts from.
 class WorkFiles {
  public:
@@ -51,47 +48,16 @@ class WorkFiles {
 
   absl::Status Open() {
     FW_ASSIGN_OR_RETURN(bundle_, BundleOf(request_));
-    ByteSpan flat = bundle_->Tensors();
-    if (!request_.model_path.empty()) {
-      FW_ASSIGN_OR_RETURN(model_, MappedFile::Open(request_.model_path));
-      flat = model_.bytes();
-    }
-    const Manifest& manifest = bundle_->header().manifest;
-    if (flat.size() != manifest.TotalBytes()) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "the tensors in ",
-          request_.model_path.empty() ? request_.bundle_path : request_.model_path, " are ",
-          flat.size(), " bytes; model ", bundle_->header().name, " has ", manifest.TotalBytes()));
-    }
-    for (size_t i = 0; i < manifest.tensors().size(); ++i) {
-      base_.push_back(flat.data() + manifest.OffsetBytes(i));
-    }
-    return OpenLocalBuffers(manifest);
+    return base_.Open(request_, bundle_->header(), bundle_->Tensors());
   }
 
   const Bundle& bundle() const { return *bundle_; }
-  const std::vector<const uint8_t*>& base() const { return base_; }
+  const std::vector<const uint8_t*>& base() const { return base_.all(); }
 
  private:
-  absl::Status OpenLocalBuffers(const Manifest& manifest) {
-    if (!KeepsBuffers(request_) || !FileExists(request_.local_buffers_path)) {
-      return absl::OkStatus();
-    }
-    FW_ASSIGN_OR_RETURN(const UpdateLayout all,
-                        MakeUpdateLayout(manifest, {}, BufferMode::kAverage));
-    FW_ASSIGN_OR_RETURN(buffers_, MappedFile::Open(request_.local_buffers_path));
-    if (buffers_.bytes().size() != all.buffer_bytes) return absl::OkStatus();  // of another model
-    for (const UpdateLayout::Piece& piece : all.buffers) {
-      base_[piece.tensor] = buffers_.bytes().data() + piece.offset;
-    }
-    return absl::OkStatus();
-  }
-
   const TrainRequest& request_;
   std::shared_ptr<const Bundle> bundle_;
-  MappedFile model_;
-  MappedFile buffers_;
-  std::vector<const uint8_t*> base_;  // by tensor
+  BaseTensors base_;
 };
 
 absl::Status KeepLocalBuffers(const TrainRequest& request, const GraphWork& work) {

@@ -3,6 +3,7 @@
 #include <new>
 
 #include "absl/strings/str_cat.h"
+#include "client/trainers/local_work/base_tensors.h"
 #include "client/trainers/local_work/checkpoint.h"
 #include "client/trainers/local_work/local_work.h"
 #include "client/trainers/torch/torch_work.h"
@@ -13,10 +14,6 @@
 namespace fedwatt {
 namespace {
 
-bool KeepsBuffers(const TrainRequest& request) {
-  return request.plan.buffers == BufferMode::kLocal && !request.local_buffers_path.empty();
-}
-
 // The files of one request: what its work starts from, and where its result goes to.
 class WorkFiles {
  public:
@@ -24,22 +21,7 @@ class WorkFiles {
 
   absl::Status Open() {
     FW_RETURN_IF_ERROR(OpenBundle());
-    ByteSpan flat = bundle_->Tensors();
-    if (!request_.model_path.empty()) {
-      FW_ASSIGN_OR_RETURN(model_, MappedFile::Open(request_.model_path));
-      flat = model_.bytes();
-    }
-    const Manifest& manifest = bundle_->header().manifest;
-    if (flat.size() != manifest.TotalBytes()) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "the tensors in ",
-          request_.model_path.empty() ? request_.bundle_path : request_.model_path, " are ",
-          flat.size(), " bytes; model ", bundle_->header().name, " has ", manifest.TotalBytes()));
-    }
-    for (size_t i = 0; i < manifest.tensors().size(); ++i) {
-      base_.push_back(flat.data() + manifest.OffsetBytes(i));
-    }
-    return OpenLocalBuffers(manifest);
+    return base_.Open(request_, bundle_->header(), bundle_->Tensors());
   }
 
   const BundleHeader& header() const { return bundle_->header(); }
@@ -50,7 +32,7 @@ class WorkFiles {
     }
     return {};
   }
-  const std::vector<const uint8_t*>& base() const { return base_; }
+  const std::vector<const uint8_t*>& base() const { return base_.all(); }
 
   absl::Status Write(const TorchWork& work, uint64_t* bytes) const {
     FW_RETURN_IF_ERROR(KeepLocalBuffers(work));
@@ -81,20 +63,6 @@ class WorkFiles {
         DigestHex(request_.bundle_header_sha256), "; it was replaced since and is not run"));
   }
 
-  absl::Status OpenLocalBuffers(const Manifest& manifest) {
-    if (!KeepsBuffers(request_) || !FileExists(request_.local_buffers_path)) {
-      return absl::OkStatus();
-    }
-    FW_ASSIGN_OR_RETURN(const UpdateLayout all,
-                        MakeUpdateLayout(manifest, {}, BufferMode::kAverage));
-    FW_ASSIGN_OR_RETURN(buffers_, MappedFile::Open(request_.local_buffers_path));
-    if (buffers_.bytes().size() != all.buffer_bytes) return absl::OkStatus();  // of another model
-    for (const UpdateLayout::Piece& piece : all.buffers) {
-      base_[piece.tensor] = buffers_.bytes().data() + piece.offset;
-    }
-    return absl::OkStatus();
-  }
-
   absl::Status KeepLocalBuffers(const TorchWork& work) const {
     if (!KeepsBuffers(request_)) return absl::OkStatus();
     return WriteFileAtomic(request_.local_buffers_path, AsText(BytesOf(work, work.buffers())),
@@ -114,9 +82,7 @@ class WorkFiles {
 
   const TrainRequest& request_;
   std::shared_ptr<const Bundle> bundle_;
-  MappedFile model_;
-  MappedFile buffers_;
-  std::vector<const uint8_t*> base_;  // by tensor
+  BaseTensors base_;
 };
 
 class TorchTrainer final : public Trainer {
