@@ -46,8 +46,7 @@ void NameModel(const AttemptFacts& facts, const Offer& offer, Assignment* assign
   uint64_t room = InlineRoom(facts);
   assignment->model = ByHash(facts.base.sha256, *facts.base_file, 0);
   const std::vector<Digest>& held = offer.request.models;
-  const bool has_it = Contains(held, facts.base.sha256);
-  if (facts.broadcast != nullptr && has_it) return;
+  if (facts.broadcast != nullptr && Contains(held, facts.base.sha256)) return;
   const std::vector<std::string>& codecs = offer.request.capabilities.codecs;
   if (facts.broadcast != nullptr && Contains(codecs, facts.setup->down->spec().name)) {
     assignment->model_steps = WayTo(facts.broadcast->state, held);
@@ -117,8 +116,7 @@ void JobDriver::OpenDemand() {
       if (attempt_->key().round <= round + separation) demand.excluded.insert(client);
     }
   }
-  const JobSpec::Budget& budget = setup_->spec.budget;
-  if (budget.joules_per_client > 0 || budget.gco2e_per_client > 0) {
+  if (budget_.LimitsClients()) {
     for (const auto& [client, history] : history_) {
       if (budget_.SpentOut(client)) demand.excluded.insert(client);
     }

@@ -123,9 +123,14 @@ void JobBudget::Restore(const std::vector<BudgetEntry>& entries) {
   }
 }
 
-bool JobBudget::SpentOut(const std::string& client) const {
+bool JobBudget::LimitsClients() const {
   const BudgetLimits& limits = book_.limits();
-  if (limits.uj.client == 0 && limits.micrograms.client == 0) return false;
+  return limits.uj.client > 0 || limits.micrograms.client > 0;
+}
+
+bool JobBudget::SpentOut(const std::string& client) const {
+  if (!LimitsClients()) return false;
+  const BudgetLimits& limits = book_.limits();
   const auto last = last_reserved_uj_.find(client);
   if (last == last_reserved_uj_.end()) return false;
   const BudgetSums spent = book_.OfClient(client);

@@ -42,6 +42,7 @@ class JobBudget {
 
   void Restore(const std::vector<BudgetEntry>& entries);
 
+  bool LimitsClients() const;
   // A client that is predicted to pass its own limit with another assignment.
   bool SpentOut(const std::string& client) const;
 
