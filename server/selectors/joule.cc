@@ -42,7 +42,8 @@
 namespace fedwatt {
 namespace {
 
-constexpr double kMaxFactor = 32;
+constexpr double kMaxFactor = 32;         // of joules and carbon
+constexpr double kLeastLeft = 1.0 / 16;   // share of a battery
 constexpr uint64_t kMostDrawn = 1 << 21;  // draws times members
 constexpr double kMaxCarbon = 1e5;        // g/kWh; coal is at 1000
 
@@ -193,7 +194,7 @@ class Joule final : public SelectionPolicy {
       carbon.push_back(Carbon(candidate));
       scores[i] *= PortablePow(RoundsWaited(request.key.round, candidate), turn_power);
       const std::optional<double> left = gate_.ShareLeft(candidate);
-      if (left) scores[i] *= PortablePow(std::max(*left, 1 / kMaxFactor), battery_power);
+      if (left) scores[i] *= PortablePow(std::max(*left, kLeastLeft), battery_power);
     }
     PreferLess(joules, params_.at("energy_power"), &scores);
     PreferLess(carbon, params_.at("carbon_power"), &scores);
