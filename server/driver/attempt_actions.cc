@@ -183,8 +183,12 @@ void JobDriver::Do(const SelectClients& action) {
       if (candidate.cost) costs.emplace(candidate.client, *candidate.cost);
     }
   }
-  const std::vector<Offer> offers =
-      WithinBudget(context_->pool->Claim(setup_->id, chosen), predictor, costs);
+  std::vector<Offer> taken = context_->pool->Claim(setup_->id, chosen);
+  const bool some_left = candidates.size() < action.count || taken.size() < chosen.size();
+  if (selection.ok() && some_left && taken.size() < attempt_->round.limits().min_reports) {
+    return SelectAgain(taken);
+  }
+  const std::vector<Offer> offers = WithinBudget(std::move(taken), predictor, costs);
   std::vector<std::string> claimed;
   for (const Offer& offer : offers) claimed.push_back(offer.client);
   for (const Offer& offer : offers) {
@@ -203,6 +207,13 @@ void JobDriver::Do(const SelectClients& action) {
   }
   attempt_->inclusion = InclusionOf(claimed, chosen, selection->inclusion);
   Step(ClientsSelected{NowMs(), std::move(claimed)});
+}
+
+// Some gave up waiting, or went to another job, since they were counted: no fault of this attempt.
+void JobDriver::SelectAgain(const std::vector<Offer>& taken) {
+  for (const Offer& offer : taken) context_->pool->Finish(setup_->id, offer.client);
+  Step(ClientsLeft{NowMs(), context_->pool->CandidateCount(setup_->id)});
+  PostSelf([](JobDriver& driver) { driver.OnCandidates(); });
 }
 
 // Fresh figures of one kind alone, that of the job's own source: others are not to be compared.

@@ -144,6 +144,7 @@ class JobDriver : public std::enable_shared_from_this<JobDriver> {
   void OpenDemand();
   void OnCandidates();
   absl::StatusOr<Selection> Select(const std::vector<Candidate>& candidates, uint32_t count);
+  void SelectAgain(const std::vector<Offer>& taken);
   absl::Status ChooseUploads(const std::vector<Offer>& offers);
   std::vector<Offer> WithinBudget(std::vector<Offer> offers, const CostPredictor& predictor,
                                   const std::unordered_map<std::string, CostPrediction>& costs);

@@ -78,6 +78,12 @@ struct ClientsSelected {
   int64_t now_ms;
   std::vector<std::string> clients;  // index in here = index of the assignment
 };
+// Answers SelectClients as well: so many of those whom it counted went away, or to another job,
+// that fewer than min_reports could be taken. `count` wait now; selecting goes on to its timeout.
+struct ClientsLeft {
+  int64_t now_ms;
+  uint32_t count;
+};
 struct AssignmentsDurable {
   int64_t now_ms;
 };
@@ -117,7 +123,7 @@ struct RoundError {
 struct OperatorStopped {
   int64_t now_ms;
 };
-using RoundEvent = std::variant<BeginAttempt, CandidatesChanged, ClientsSelected,
+using RoundEvent = std::variant<BeginAttempt, CandidatesChanged, ClientsSelected, ClientsLeft,
                                 AssignmentsDurable, ReportArrived, ClientFailed, TimerFired,
                                 Aggregated, Applied, CommitDurable, RoundError, OperatorStopped>;
 
@@ -215,6 +221,7 @@ class Round {
   RoundActions On(const BeginAttempt& e);
   RoundActions On(const CandidatesChanged& e);
   RoundActions On(const ClientsSelected& e);
+  RoundActions On(const ClientsLeft& e);
   RoundActions On(const AssignmentsDurable& e);
   RoundActions Ask();
   // reporting.cc

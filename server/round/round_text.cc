@@ -18,6 +18,9 @@ std::string Text(const CandidatesChanged& e) { return absl::StrCat("candidates "
 std::string Text(const ClientsSelected& e) {
   return absl::StrCat("selected [", absl::StrJoin(e.clients, " "), "]");
 }
+std::string Text(const ClientsLeft& e) {
+  return absl::StrCat("clients left; candidates ", e.count);
+}
 std::string Text(const AssignmentsDurable&) { return "assignments durable"; }
 std::string Text(const ReportArrived& e) {
   return absl::StrCat("report ", e.assignment, " weight=", e.weight, " update=", Text(e.update));

@@ -52,6 +52,13 @@ RoundActions Round::On(const ClientsSelected& e) {
   return actions;
 }
 
+RoundActions Round::On(const ClientsLeft& e) {
+  if (phase_ != RoundPhase::kSelecting || !asked_) return {};
+  asked_ = false;
+  candidates_ = e.count;
+  return {SetTimer{deadline_ms_}};
+}
+
 RoundActions Round::On(const AssignmentsDurable&) {
   if (phase_ != RoundPhase::kConfiguring) return {};
   phase_ = RoundPhase::kReporting;

@@ -21,13 +21,14 @@ using ::testing::SizeIs;
 class Spy final : public Selector {
  public:
   Spy(std::vector<std::map<std::string, Candidate>>* seen, std::optional<double> unbiased,
-      std::map<std::string, double>* surplus)
-      : seen_(seen), unbiased_(unbiased), surplus_(surplus) {}
+      std::map<std::string, double>* surplus, const std::function<void()>* meanwhile)
+      : seen_(seen), unbiased_(unbiased), surplus_(surplus), meanwhile_(meanwhile) {}
 
   absl::StatusOr<Selection> Select(const SelectionRequest& request, Rng&) override {
     Selection selection;
     auto& round = seen_->emplace_back();
     if (surplus_ != nullptr) *surplus_ = request.surplus_watts;
+    if (*meanwhile_) (*meanwhile_)();
     for (size_t i = 0; i < request.candidates.size(); ++i) {
       const Candidate& candidate = request.candidates[i];
       round[candidate.device_class] = candidate;
@@ -42,13 +43,14 @@ class Spy final : public Selector {
   std::vector<std::map<std::string, Candidate>>* const seen_;
   const std::optional<double> unbiased_;
   std::map<std::string, double>* const surplus_;
+  const std::function<void()>* const meanwhile_;  // happens while it chooses
 };
 
 class SelectionTest : public ::testing::Test {
  protected:
   void Start(std::optional<double> unbiased = std::nullopt) {
     world_.plugins.selectors["spy"] = [this, unbiased](const PluginSpec&) {
-      return std::make_unique<Spy>(&seen_, unbiased, &surplus_);
+      return std::make_unique<Spy>(&seen_, unbiased, &surplus_, &meanwhile_);
     };
     world_.StartCoordinator();
   }
@@ -98,6 +100,7 @@ class SelectionTest : public ::testing::Test {
 
   std::vector<std::map<std::string, Candidate>> seen_;
   std::map<std::string, double> surplus_;  // of the last selection
+  std::function<void()> meanwhile_;
   TestWorld world_;
 };
 
@@ -304,6 +307,40 @@ TEST_F(SelectionTest, WithoutProbabilitiesUnbiasedIsRefusedAtSubmission) {
   EXPECT_EQ(job.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(job.status().message()),
               HasSubstr("selector \"oort\" defines no inclusion probabilities"));
+}
+
+TEST_F(SelectionTest, AClientThatLeavesWhileItIsChosenIsWaitedForNotAFailure) {
+  Start();
+  AddDevice("phone", {});
+  FakeClient leaver({.name = "a-leaver"}, &world_.executor, &world_.clock);
+  const auto ignored = [](const absl::StatusOr<CheckInResponse>&) {};
+  const uint64_t call = world_.coordinator().CheckIn(leaver.principal(), leaver.Request(), ignored);
+  meanwhile_ = [this, call] { world_.coordinator().CancelCheckIn(call); };
+  JobSpec spec = Spec(2, 1);
+  spec.round.max_attempts = 1;
+  const std::string job = world_.Submit(spec).id;
+  world_.RunFor(10'000);
+  EXPECT_THAT(seen_, SizeIs(1)) << "one is not enough to ask again";
+  AddDevice("tablet", {});
+  const JobView view = world_.RunToEnd(job);
+  ASSERT_EQ(view.state, JobState::kCompleted) << view.reason;
+  EXPECT_THAT(seen_, SizeIs(2));
+  EXPECT_THAT(view.rounds, SizeIs(1));
+  EXPECT_EQ(view.rounds[0].assigned, 2u);
+}
+
+TEST_F(SelectionTest, AndNoLongerThanTheTimeoutOfSelection) {
+  Start();
+  AddDevice("phone", {});
+  FakeClient leaver({.name = "a-leaver"}, &world_.executor, &world_.clock);
+  const auto ignored = [](const absl::StatusOr<CheckInResponse>&) {};
+  const uint64_t call = world_.coordinator().CheckIn(leaver.principal(), leaver.Request(), ignored);
+  meanwhile_ = [this, call] { world_.coordinator().CancelCheckIn(call); };
+  JobSpec spec = Spec(2, 1);
+  spec.round.max_attempts = 1;
+  const JobView view = world_.RunToEnd(world_.Submit(spec).id);
+  EXPECT_EQ(view.state, JobState::kFailed);
+  EXPECT_THAT(view.reason, HasSubstr("selection timed out with 1 eligible clients waiting"));
 }
 
 TEST_F(SelectionTest, ARoundThatNobodyCanAffordSaysWhy) {

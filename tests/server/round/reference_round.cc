@@ -129,6 +129,12 @@ std::vector<std::string> ReferenceRound::Selecting(const RoundEvent& event) {
       return GiveUp(e->now_ms, "clients", true);
     }
   }
+  if (const auto* e = std::get_if<ClientsLeft>(&event);
+      e != nullptr && phase_ == "selecting" && asked_) {
+    waiting_ = e->count;
+    asked_ = false;
+    return {absl::StrCat("Timer ", deadline_ms_)};
+  }
   if (const auto* e = std::get_if<ClientsSelected>(&event);
       e != nullptr && phase_ != "configuring") {
     const bool timer = phase_ == "selecting" && !asked_;

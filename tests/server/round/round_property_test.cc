@@ -69,12 +69,17 @@ class Fuzz {
     return CandidatesChanged{now_ms_, static_cast<uint32_t>(rng_.UniformInt(limits_.assign + 2))};
   }
 
+  RoundEvent Left() {
+    return ClientsLeft{now_ms_, static_cast<uint32_t>(rng_.UniformInt(limits_.assign + 2))};
+  }
+
   RoundEvent Fitting(const Round& round) {
     switch (round.phase()) {
       case RoundPhase::kIdle:
         return BeginAttempt{now_ms_};
       case RoundPhase::kSelecting:
         if (rng_.UniformInt(2) == 0) return Selected();
+        if (rng_.UniformInt(4) == 0) return Left();
         return Candidates();
       case RoundPhase::kConfiguring:
         return AssignmentsDurable{now_ms_};
@@ -91,7 +96,7 @@ class Fuzz {
   }
 
   RoundEvent Anything() {
-    switch (rng_.UniformInt(14)) {
+    switch (rng_.UniformInt(15)) {
       case 0:
         return BeginAttempt{now_ms_};
       case 1:
@@ -115,6 +120,8 @@ class Fuzz {
       case 10:
       case 11:
         return Report();
+      case 12:
+        return Left();
       default:
         return TimerFired{now_ms_};
     }

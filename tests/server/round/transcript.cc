@@ -98,6 +98,7 @@ class Transcript {
     uint32_t number = 0;
     if (!absl::SimpleAtoi(words[1], &number)) return std::nullopt;
     if (verb == "candidates") return CandidatesChanged{now_ms_, number};
+    if (verb == "left") return ClientsLeft{now_ms_, number};
     if (verb == "fail") return ClientFailed{now_ms_, number, Rest(words, 2)};
     if (verb != "report") return std::nullopt;
     uint64_t weight = 1;
