@@ -68,6 +68,19 @@ void Device(const FakeClient& me, Coordinator& coordinator, bool stream,
   }
 }
 
+// Of a job no round of which may be abandoned.
+void Watch(Coordinator& coordinator, const std::string& job, std::atomic<int>* rounds,
+           Waiting<bool>* ended) {
+  const auto watch = coordinator.WatchJob(job, 0, [=](const JobUpdate& update, bool last) {
+    if (update.committed) {
+      EXPECT_EQ(update.committed->phase, "committed") << update.committed->reason;
+      ++*rounds;
+    }
+    if (last) ended->Set(true);
+  });
+  ASSERT_TRUE(watch.ok()) << watch.status();
+}
+
 // With room in memory for some of the updates that come whole.
 std::unique_ptr<Spool> SharedSpool(const TestWorld& world) {
   return *OpenSpool({.dir = absl::StrCat(world.dir(), "/shared-spool"),
@@ -105,17 +118,7 @@ TEST(CoordinatorOnThreads, ManyDevicesTwoJobsAndAWatcher) {
     spec.name = absl::StrCat("job", i);
     const auto job = coordinator->SubmitJob(spec, bundle, "");
     ASSERT_TRUE(job.ok()) << job.status();
-    ASSERT_TRUE(coordinator
-                    ->WatchJob(job->id, 0,
-                               [&, i](const JobUpdate& update, bool last) {
-                                 if (update.committed) {
-                                   EXPECT_EQ(update.committed->phase, "committed")
-                                       << update.committed->reason;
-                                   ++rounds;
-                                 }
-                                 if (last) ended[i].Set(true);
-                               })
-                    .ok());
+    Watch(*coordinator, job->id, &rounds, &ended[i]);
   }
   std::atomic<bool> over = false;
   std::vector<std::thread> threads;
