@@ -72,19 +72,31 @@ std::string ClaimFigure(const ClaimReport& claim) {
   return absl::StrCat(Mean(claim.figure), " ", MeanInterval(claim.figure));
 }
 
+// "; it holds while the one such run comes to 8400000 or less (it had come to 1600000)".
+std::string TippingPointText(const ClaimReport& claim) {
+  if (!claim.tipping_point) return "";
+  const TippingPoint& point = *claim.tipping_point;
+  const bool one = point.runs == 1;
+  return absl::StrCat("; it holds while ", one ? "the one such run" : "each of such runs",
+                      " comes to ", FigureText(point.at_most), " or less (",
+                      one ? "it" : absl::StrCat("these ", point.runs), " had come to ",
+                      one ? "" : "at most ", FigureText(point.reached), ")");
+}
+
 // "holds: -27.1 % [-31.0, -22.4]".
 std::string VerdictText(const ClaimReport& claim) {
   const char* const verdict =
       claim.verdict == ClaimVerdict::kOpen ? "is open" : VerdictName(claim.verdict);
   return absl::StrCat(verdict, claim.why.empty() ? "" : ", for ", claim.why, ": ",
-                      ClaimFigure(claim));
+                      ClaimFigure(claim), TippingPointText(claim));
 }
 
 Rows ClaimRows(const Claims& claims) {
   Rows rows = {{"claimed before", "verdict", "found"}};
   for (const ClaimReport& claim : claims) {
     rows.push_back({claim.Text(), VerdictName(claim.verdict),
-                    absl::StrCat(ClaimFigure(claim), claim.why.empty() ? "" : "; ", claim.why)});
+                    absl::StrCat(ClaimFigure(claim), claim.why.empty() ? "" : "; ", claim.why,
+                                 TippingPointText(claim))});
   }
   return rows;
 }
@@ -268,6 +280,11 @@ json ToJson(const std::optional<Estimate>& estimate) {
           {"bound", *bound == '\0' ? "exact" : bound}};
 }
 
+json ToJson(const std::optional<TippingPoint>& point) {
+  if (!point.has_value()) return nullptr;
+  return {{"runs", point->runs}, {"reached", point->reached}, {"at_most", point->at_most}};
+}
+
 json ToJson(const MeasureReport& measure) {
   json out = {{"unit", measure.unit},
               {"runs", measure.runs},
@@ -368,7 +385,8 @@ std::string ComparisonJson(const ComparisonReport& report, const Claims& claims)
                              {"figure", ToJson(std::optional<Estimate>(claim.figure))},
                              {"pairs", claim.pairs},
                              {"verdict", VerdictName(claim.verdict)},
-                             {"why", claim.why}});
+                             {"why", claim.why},
+                             {"tipping_point", ToJson(claim.tipping_point)}});
   }
   if (report.outcome.target.has_value()) {
     out["outcome"]["target"] = report.outcome.target->value;

@@ -1,7 +1,8 @@
 #include "simulation/compare/claims.h"
 
 #include <algorithm>
-#include <cmath>
+#include <optional>
+#include <span>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -57,19 +58,28 @@ ClaimVerdict SideOf(const Claim& claim, const Estimate& figure) {
   return inside ? ClaimVerdict::kOpen : ClaimVerdict::kFails;
 }
 
-void Judge(ClaimReport* report, size_t seeds) {
-  const Claim& claim = report->claim;
-  if (report->pairs < seeds) {
-    report->why = absl::StrCat(report->pairs, " of ", seeds, " pairs are there");
-    return;
-  }
-  report->verdict = SideOf(claim, report->figure);
-  if (report->verdict == ClaimVerdict::kOpen) report->why = "censored runs could change it";
-  if (report->verdict != ClaimVerdict::kHolds || !claim.interval_excludes_zero) return;
-  const auto& interval = report->figure.interval;
+ClaimVerdict VerdictOf(const Claim& claim, const Estimate& figure) {
+  const ClaimVerdict side = SideOf(claim, figure);
+  if (side != ClaimVerdict::kHolds || !claim.interval_excludes_zero) return side;
+  const auto& interval = figure.interval;
   const bool excluded =
       interval.has_value() && (claim.at_most ? interval->high < 0 : interval->low > 0);
-  if (!excluded) report->verdict = ClaimVerdict::kFails;
+  return excluded ? ClaimVerdict::kHolds : ClaimVerdict::kFails;
+}
+
+// None: a change against a mean that is not above zero.
+std::optional<Estimate> FigureOf(const Claim& claim, const Comparison& comparison) {
+  return claim.relative ? comparison.change : comparison.difference;
+}
+
+// Larger figures of ours harm what is at most something, of the reference what is at least it.
+std::optional<TippingPoint> TippingPointOf(const Claim& claim, const Bootstrap& bootstrap,
+                                           std::span<const Pair> pairs) {
+  return FindTippingPoint(pairs, claim.at_most ? Side::kOurs : Side::kReference,
+                          [&](std::span<const Pair> known) {
+                            const auto figure = FigureOf(claim, bootstrap.Compare(known));
+                            return figure && VerdictOf(claim, *figure) == ClaimVerdict::kHolds;
+                          });
 }
 
 ClaimReport JudgeOne(const Matrix& matrix, const ReportInput& input, const Claim& claim) {
@@ -89,14 +99,22 @@ ClaimReport JudgeOne(const Matrix& matrix, const ReportInput& input, const Claim
     report.why = absl::StrCat("no pair of runs has ", report.claim.measure);
     return report;
   }
-  const Comparison comparison = Bootstrap(pairs.size()).Compare(pairs);
-  if (claim.relative && !comparison.change.has_value()) {
+  const Bootstrap bootstrap(pairs.size());
+  const std::optional<Estimate> figure = FigureOf(claim, bootstrap.Compare(pairs));
+  if (!figure.has_value()) {
     report.why = "the other's mean is not above zero";
     return report;
   }
   report.pairs = pairs.size();
-  report.figure = claim.relative ? *comparison.change : comparison.difference;
-  Judge(&report, input.seeds);
+  report.figure = *figure;
+  if (report.pairs < input.seeds) {
+    report.why = absl::StrCat(report.pairs, " of ", input.seeds, " pairs are there");
+    return report;
+  }
+  report.verdict = VerdictOf(claim, *figure);
+  if (report.verdict != ClaimVerdict::kOpen) return report;
+  report.why = "censored runs could change it";
+  report.tipping_point = TippingPointOf(claim, bootstrap, pairs);
   return report;
 }
 

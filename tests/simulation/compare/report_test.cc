@@ -204,6 +204,26 @@ TEST_F(ReportTest, CensoredRunsLeaveOpenWhatTheyCouldChange) {
   EXPECT_EQ(Judge(most).verdict, ClaimVerdict::kOpen);
 }
 
+TEST_F(ReportTest, AnOpenClaimSaysUpToWhereItHolds) {
+  // Half of uniform's 60 are 30: 5 and 15 leave 10 for the run that was cut off at 4.
+  input_.settings[1] = RunsOf("joule", {5, -4, 15});
+  const std::string half = "against = \"uniform\"\nchange_at_most = -0.5\n";
+  const ClaimReport open = Judge(half);
+  EXPECT_EQ(open.verdict, ClaimVerdict::kOpen);
+  ASSERT_TRUE(open.tipping_point.has_value());
+  EXPECT_EQ(open.tipping_point->runs, 1u);
+  EXPECT_EQ(open.tipping_point->reached, 4);
+  EXPECT_NEAR(open.tipping_point->at_most, 10, 0.02);
+  // A resample of that seed alone shows an increase from its 20 on, which the interval must not.
+  const ClaimReport strict =
+      Judge("against = \"uniform\"\nchange_at_most = -0.01\ninterval_excludes_zero = true\n");
+  ASSERT_TRUE(strict.tipping_point.has_value());
+  EXPECT_NEAR(strict.tipping_point->at_most, 20, 0.04);
+  EXPECT_FALSE(Judge("against = \"uniform\"\nchange_at_most = -0.7\n").tipping_point);
+  input_.settings[1] = RunsOf("joule", {5, 10, 15});
+  EXPECT_FALSE(Judge(half).tipping_point.has_value()) << "holds";
+}
+
 TEST_F(ReportTest, AClaimOnHalfOfTheRunsIsOpen) {
   input_.settings[1].runs.pop_back();
   const ClaimReport claim = Judge("against = \"uniform\"\nchange_at_most = -0.1\n");
