@@ -211,7 +211,7 @@ void JobDriver::Do(const SelectClients& action) {
 
 // Some gave up waiting, or went to another job, since they were counted: no fault of this attempt.
 void JobDriver::SelectAgain(const std::vector<Offer>& taken) {
-  for (const Offer& offer : taken) context_->pool->Finish(setup_->id, offer.client);
+  for (const Offer& offer : taken) context_->pool->Unclaim(setup_->id, offer.client);
   Step(ClientsLeft{NowMs(), context_->pool->CandidateCount(setup_->id)});
   PostSelf([](JobDriver& driver) { driver.OnCandidates(); });
 }
@@ -244,7 +244,7 @@ std::vector<Offer> JobDriver::WithinBudget(
       kept.push_back(std::move(offers[i]));
       ++next;
     } else {
-      context_->pool->Finish(setup_->id, offers[i].client);
+      context_->pool->Unclaim(setup_->id, offers[i].client);
     }
   }
   return kept;

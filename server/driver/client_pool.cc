@@ -332,6 +332,15 @@ void ClientPool::CountServed(const std::string& job, uint64_t clients) {
   for (auto& [id, served] : served_) served /= 2;
 }
 
+void ClientPool::Unclaim(const std::string& job, const std::string& client) {
+  {
+    MutexLock lock(&mutex_);
+    const auto served = served_.find(job);
+    if (served != served_.end() && served->second > 0) --served->second;
+  }
+  Finish(job, client);
+}
+
 void ClientPool::Restore(const std::string& job, const std::string& client) {
   MutexLock lock(&mutex_);
   works_for_[client] = job;

@@ -100,6 +100,8 @@ class ClientPool {
   std::vector<WaitingClient> Candidates(const std::string& job) const;  // by name
   // Takes those that still wait; what each offers comes back, in the given order.
   std::vector<Offer> Claim(const std::string& job, const std::vector<std::string>& clients);
+  // Undoes the claim of one: it waits as before, and its job was not served.
+  void Unclaim(const std::string& job, const std::string& client);
   // After a restart: `client` works for `job` without having been claimed.
   void Restore(const std::string& job, const std::string& client);
   // Answers the client's call, if it waits for its assignment; `make` builds the assignment.
