@@ -46,6 +46,15 @@ void WriteLinearBundle(const Deployment& fleet) {
   ASSERT_TRUE(written.ok()) << written;
 }
 
+void WriteLinearModule(const Deployment& fleet) {
+  const Output imported = RunToEnd(
+      {.argv = {BinDir() + "/fedwatt-torch", "import", BinDir() + "/tests/torch_fixtures/points.pt",
+                "-o", fleet.File("linear.fwb"), "--key", fleet.certs() + "/owner.key", "--name",
+                "linear", "--task", "regression", "--input-shape", "4"}},
+      fleet.scratch());
+  ASSERT_EQ(imported.code, 0) << imported.ToString();
+}
+
 std::string SubmitLinear(Deployment& fleet, const LinearJob& job) {
   EchoJob spec{.name = "linear", .bundle = "linear.fwb", .rounds = job.rounds, .goal = job.goal};
   spec.set = {"dataset.name=points", "plan.optimizer.lr=0.3", "plan.local_epochs=4",

@@ -22,6 +22,8 @@ struct LinearJob {
 // Writes linear.fwb, a model for the examples' own trainers, and as a training graph. Both
 // parameters are zero.
 void WriteLinearBundle(const Deployment& fleet);
+// The same as TorchScript, in a signed linear.fwb.
+void WriteLinearModule(const Deployment& fleet);
 // Submits it; the job's id.
 std::string SubmitLinear(Deployment& fleet, const LinearJob& job = {});
 // What its newest model is: w0 w1 w2 w3 b.

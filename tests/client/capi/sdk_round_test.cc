@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "absl/strings/str_cat.h"
 #include "tests/client/capi/installed_sdk.h"
 
@@ -17,8 +19,9 @@ constexpr float kTolerance = 0.05F;
 
 // Two apps, started by `argv` with their names behind it, finish the job of two.
 void RunJob(Deployment& fleet, const std::vector<std::string>& argv,
-            const std::vector<std::string>& env = {}) {
-  WriteLinearBundle(fleet);
+            const std::vector<std::string>& env = {},
+            const std::function<void(const Deployment&)>& write_bundle = WriteLinearBundle) {
+  write_bundle(fleet);
   ASSERT_TRUE(fleet.StartCoordinator());
   std::vector<Program> apps;
   for (int i = 0; i < 2; ++i) {
@@ -73,6 +76,27 @@ TEST(SdkRound, OfAnAppInCppThatKnowsNothingOfTheModel) {
   const std::string program = sdk.Build("sdk_portable", "any_model_cpp");
   ASSERT_NE(program, "");
   RunJob(fleet, {program});
+}
+
+// LibTorch itself is not built with sanitizers.
+TEST(SdkRound, OfAnAppWithLibTorchInAProcessOfItsOwn) {
+  if (InstalledSdk::sanitized()) GTEST_SKIP() << "the build with sanitizers has no fedwatt-torch";
+  Deployment fleet(2);
+  InstalledSdk sdk(fleet, {"sdk", "programs"});
+  ASSERT_TRUE(sdk.ok());
+  const std::string program = sdk.Build("sdk_torch", "torch_model");
+  ASSERT_NE(program, "");
+  RunJob(fleet, {program}, {}, WriteLinearModule);
+}
+
+TEST(SdkRound, OfAnAppWithLibTorchInside) {
+  if (InstalledSdk::sanitized()) GTEST_SKIP() << "the build with sanitizers has no LibTorch";
+  Deployment fleet(2);
+  InstalledSdk sdk(fleet, {"sdk", "programs", "sdk_torch"});
+  ASSERT_TRUE(sdk.ok());
+  const std::string program = sdk.Build("sdk_torch", "torch_model_in_process");
+  ASSERT_NE(program, "");
+  RunJob(fleet, {program}, {}, WriteLinearModule);
 }
 
 TEST(SdkRound, OfATrainerWrittenInPython) {

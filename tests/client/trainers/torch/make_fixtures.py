@@ -30,6 +30,23 @@ class MeanLine(Line):
         return (self.forward(x) - y).square().mean()
 
 
+class Points(torch.nn.Module):
+    """w x + b of four inputs, squared error."""
+
+    def __init__(self):
+        super().__init__()
+        self.line = torch.nn.Linear(4, 1)
+        torch.nn.init.zeros_(self.line.weight)
+        torch.nn.init.zeros_(self.line.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.line(x)
+
+    @torch.jit.export
+    def loss(self, x: Tensor, y: Tensor) -> Tensor:
+        return (self.forward(x) - y).square().flatten()
+
+
 class Norm(torch.nn.Module):
     """With the buffers of a batch norm, dropout and metrics of its own."""
 
@@ -224,7 +241,7 @@ def main():
         'unlisted': Unlisted(), 'prints': Prints(), 'forks': Forks(), 'allocates': Allocates(),
         'loops': Loops(), 'setstate': SetState(), 'no_loss': NoLoss(), 'wrong_loss': WrongLoss(),
         'detached': Detached(), 'tied': Tied(), 'reassigns': Reassigns(), 'frozen': Frozen(),
-        'double': Line().double(), 'quantized': Quantized(),
+        'points': Points(), 'double': Line().double(), 'quantized': Quantized(),
     }
     for name, module in modules.items():
         torch.jit.script(module).save(str(folder / f'{name}.pt'))
