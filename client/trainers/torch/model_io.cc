@@ -210,9 +210,18 @@ absl::Status TrialRun(torch::jit::Module& module, const BundleHeader& header,
   });
 }
 
+// The TorchScript artifact of a bundle.
+absl::StatusOr<ByteSpan> TorchScriptOf(const Bundle& bundle) {
+  for (const Artifact& artifact : bundle.header().artifacts) {
+    if (artifact.format == kTorchScriptFormat) return bundle.ArtifactData(artifact);
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      "bundle ", bundle.header().name, " carries no artifact of format ", kTorchScriptFormat));
+}
+
 absl::StatusOr<torch::jit::Module> LoadWithTensors(const Bundle& bundle, bool with_tensors,
                                                    const std::vector<std::string>& allow_ops) {
-  FW_ASSIGN_OR_RETURN(const ByteSpan archive, torch_internal::TorchScriptOf(bundle));
+  FW_ASSIGN_OR_RETURN(const ByteSpan archive, TorchScriptOf(bundle));
   FW_ASSIGN_OR_RETURN(torch::jit::Module module,
                       torch_internal::LoadModule(archive, OperatorAllowList(allow_ops)));
   const Manifest& manifest = bundle.header().manifest;
@@ -231,16 +240,6 @@ absl::StatusOr<torch::jit::Module> LoadWithTensors(const Bundle& bundle, bool wi
 
 }  // namespace
 
-// Here and not beside what else script_module.h declares: that goes without bundles, and with them
-// without Protobuf, into a library for apps (client/capi/torch).
-absl::StatusOr<ByteSpan> torch_internal::TorchScriptOf(const Bundle& bundle) {
-  for (const Artifact& artifact : bundle.header().artifacts) {
-    if (artifact.format == kTorchScriptFormat) return bundle.ArtifactData(artifact);
-  }
-  return absl::InvalidArgumentError(absl::StrCat(
-      "bundle ", bundle.header().name, " carries no artifact of format ", kTorchScriptFormat));
-}
-
 std::string TorchVersion() { return TORCH_VERSION; }
 
 std::vector<std::span<const uint8_t>> ModelParts::artifacts() const {
@@ -255,7 +254,7 @@ absl::StatusOr<std::string> WhyNoGraph(const Bundle& bundle,
     if (artifact.format == kGraphFormat) return std::string();
   }
   return GuardTorch("cannot look at the module", [&]() -> absl::StatusOr<std::string> {
-    FW_ASSIGN_OR_RETURN(const ByteSpan archive, torch_internal::TorchScriptOf(bundle));
+    FW_ASSIGN_OR_RETURN(const ByteSpan archive, TorchScriptOf(bundle));
     const auto module = torch_internal::LoadModule(archive, OperatorAllowList(allow_ops));
     if (!module.ok()) return std::string(module.status().message());
     FW_RETURN_IF_ERROR(torch_internal::CheckMethods(*module, bundle.header()));
@@ -311,7 +310,7 @@ absl::StatusOr<ModelParts> ImportModule(ByteSpan archive, const ImportOptions& o
 
 absl::StatusOr<std::vector<OperatorCount>> ListOperators(
     const Bundle& bundle, const std::vector<std::string>& allow_ops) {
-  FW_ASSIGN_OR_RETURN(const ByteSpan archive, torch_internal::TorchScriptOf(bundle));
+  FW_ASSIGN_OR_RETURN(const ByteSpan archive, TorchScriptOf(bundle));
   FW_ASSIGN_OR_RETURN(const auto uses, torch_internal::OperatorsIn(archive));
   const OperatorAllowList allowed(allow_ops);
   std::vector<OperatorCount> counts;

@@ -14,7 +14,6 @@
 #include "absl/status/statusor.h"
 #include "client/trainers/torch/operator_allow_list.h"
 #include "common/base/bytes.h"
-#include "common/bundle/bundle.h"
 #include "common/model/bundle_header.h"
 #include "common/model/manifest.h"
 
@@ -37,9 +36,6 @@ auto GuardTorch(const std::string& what, Body&& body) -> decltype(body()) {
     return StatusFromTorch(error, what);
   }
 }
-
-// The TorchScript artifact of a bundle. INVALID_ARGUMENT when it has none.
-absl::StatusOr<ByteSpan> TorchScriptOf(const Bundle& bundle);
 
 // Scans, deserialises on the CPU, and checks every graph that the module can reach.
 absl::StatusOr<torch::jit::Module> LoadModule(ByteSpan archive, const OperatorAllowList& allowed);

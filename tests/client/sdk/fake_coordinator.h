@@ -28,17 +28,17 @@ class FakeCoordinator final : public ClientTransport {
   void Give(const Assignment& assignment) {
     CheckInResponse response;
     response.assignment = assignment;
-    answers.push_back(response);
+    answers.emplace_back(response);
   }
   void Notify(const std::string& id, Outcome outcome, const std::string& reason = "") {
     CheckInResponse response;
     response.outcomes.push_back({id, outcome, reason});
-    answers.push_back(response);
+    answers.emplace_back(response);
   }
   void Reject(int64_t retry_after_ms) {
     CheckInResponse response;
     response.rejection = Rejection{"come back later", retry_after_ms};
-    answers.push_back(response);
+    answers.emplace_back(response);
   }
 
   std::deque<absl::StatusOr<CheckInResponse>> answers;  // then check-ins are held open
