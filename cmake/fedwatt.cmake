@@ -94,6 +94,7 @@ function(fedwatt_test name)
   gtest_discover_tests(${name}
       DISCOVERY_MODE PRE_TEST
       DISCOVERY_TIMEOUT 60
+      NO_PRETTY_VALUES
       WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}"
       PROPERTIES ${properties})
 endfunction()

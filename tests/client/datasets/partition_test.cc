@@ -4,8 +4,10 @@
 #include <numeric>
 #include <set>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/test_name.h"
 
 namespace fedwatt {
 namespace {
@@ -37,6 +39,15 @@ double Skew(const PartitionInput& input, const std::vector<uint64_t>& indices) {
 
 class EveryPartition : public testing::TestWithParam<Options> {};
 
+// "examples_200_partition_iid".
+std::string NameOf(const Options& options) {
+  std::string name;
+  for (const auto& [key, value] : options) {
+    absl::StrAppend(&name, name.empty() ? "" : "_", TestName(key), "_", TestName(value));
+  }
+  return name;
+}
+
 TEST_P(EveryPartition, GivesDisjointPartsThatRepeat) {
   const PartitionInput input = TenLabels(2000);
   std::set<uint64_t> seen;
@@ -66,7 +77,8 @@ INSTANTIATE_TEST_SUITE_P(Kinds, EveryPartition,
                                          Options{{"partition", "dirichlet"}},
                                          Options{{"partition", "dirichlet"}, {"examples", "200"}},
                                          Options{{"partition", "shard"}},
-                                         Options{{"partition", "shard"}, {"shards", "5"}}));
+                                         Options{{"partition", "shard"}, {"shards", "5"}}),
+                         [](const auto& info) { return NameOf(info.param); });
 
 TEST(Partition, SmallerAlphaSkewsMore) {
   const PartitionInput input = TenLabels(20'000);
@@ -163,7 +175,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Refusal{For("shard", 80, 0), "80 clients x 2 shards exceed 100"},
                     Refusal{For("owner", 2, 0), "names no owners"},
                     Refusal{For("dirichlett", 2, 0), "did you mean \"dirichlet\""},
-                    Refusal{For("iid", 2, 0, {{"seed", "-1"}}), "seed = '-1'"}));
+                    Refusal{For("iid", 2, 0, {{"seed", "-1"}}), "seed = '-1'"}),
+    [](const auto& info) { return NameOf(info.param.options); });
 
 }  // namespace
 }  // namespace fedwatt

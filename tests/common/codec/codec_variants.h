@@ -3,7 +3,6 @@
 // The codecs that the conformance and golden tests walk: every registered one by its name alone,
 // and those of kVariants whose codec is registered.
 
-#include <cctype>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -42,16 +41,6 @@ inline std::vector<std::string> CodecVariants() {
     }
   }
   return texts;
-}
-
-// For names of tests and files: letters, digits and underscores.
-inline std::string VariantName(const std::string& text) {
-  std::string name;
-  for (const char c : text) {
-    const bool plain = std::isalnum(static_cast<unsigned char>(c)) != 0;
-    name += plain ? c : c == '.' ? 'p' : '_';
-  }
-  return name;
 }
 
 }  // namespace fedwatt

@@ -12,6 +12,7 @@
 #include "common/codec/codec.h"
 #include "gtest/gtest.h"
 #include "tests/common/codec/codec_variants.h"
+#include "tests/test_name.h"
 
 namespace fedwatt {
 namespace {
@@ -132,7 +133,7 @@ TEST_P(CodecBytesTest, BombsAreRefusedWithoutMemory) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Builtin, CodecBytesTest, testing::ValuesIn(CodecVariants()),
-                         [](const auto& info) { return VariantName(info.param); });
+                         [](const auto& info) { return TestName(info.param); });
 
 }  // namespace
 }  // namespace fedwatt

@@ -14,6 +14,7 @@
 #include "common/codec/codec.h"
 #include "gtest/gtest.h"
 #include "tests/common/codec/codec_variants.h"
+#include "tests/test_name.h"
 
 namespace fedwatt {
 namespace {
@@ -290,7 +291,7 @@ TEST_P(CodecConformanceTest, ErrorFeedbackSendsEverythingInTime) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Builtin, CodecConformanceTest, testing::ValuesIn(CodecVariants()),
-                         [](const auto& info) { return VariantName(info.param); });
+                         [](const auto& info) { return TestName(info.param); });
 
 }  // namespace
 }  // namespace fedwatt

@@ -12,6 +12,7 @@
 #include "common/codec/codec.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/test_name.h"
 
 namespace fedwatt {
 namespace {
@@ -164,15 +165,8 @@ TEST_P(EdenRateTest, TheMeanOfAlikeClientsImprovesWithTheirNumber) {
   EXPECT_NEAR(nmse / (GetParam().vnmse / kClients), 1, 0.05);
 }
 
-std::string RateName(const testing::TestParamInfo<Rate>& info) {
-  std::string name;
-  for (const char c : std::string(info.param.spec)) {
-    name += std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '_';
-  }
-  return name;
-}
-
-INSTANTIATE_TEST_SUITE_P(Rates, EdenRateTest, testing::ValuesIn(kRates), RateName);
+INSTANTIATE_TEST_SUITE_P(Rates, EdenRateTest, testing::ValuesIn(kRates),
+                         [](const auto& info) { return TestName(info.param.spec); });
 
 class EdenTest : public testing::TestWithParam<const char*> {
  protected:

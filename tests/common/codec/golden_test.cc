@@ -16,6 +16,7 @@
 #include "gtest/gtest.h"
 #include "tests/common/codec/codec_variants.h"
 #include "tests/common/codec/instruction_sets.h"
+#include "tests/test_name.h"
 
 namespace fedwatt {
 namespace {
@@ -96,7 +97,7 @@ class GoldenTest : public testing::TestWithParam<std::string> {
 };
 
 TEST_P(GoldenTest, BytesAndDecodedBitsAreThoseOfRecordOnEveryInstructionSet) {
-  const std::string path = absl::StrCat(kFolder, "/", VariantName(GetParam()), ".txt");
+  const std::string path = absl::StrCat(kFolder, "/", TestName(GetParam()), ".txt");
   if (std::getenv("FEDWATT_REWRITE") != nullptr) {
     ASSERT_TRUE(WriteFileAtomic(path, ToText(GetParam(), Make())).ok());
     return;
@@ -112,7 +113,7 @@ TEST_P(GoldenTest, BytesAndDecodedBitsAreThoseOfRecordOnEveryInstructionSet) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Builtin, GoldenTest, testing::ValuesIn(CodecVariants()),
-                         [](const auto& info) { return VariantName(info.param); });
+                         [](const auto& info) { return TestName(info.param); });
 
 }  // namespace
 }  // namespace fedwatt

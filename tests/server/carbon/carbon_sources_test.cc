@@ -7,6 +7,7 @@
 #include "common/base/fake_clock.h"
 #include "common/base/file.h"
 #include "server/carbon/carbon_source.h"
+#include "tests/test_name.h"
 
 namespace fedwatt {
 namespace {
@@ -63,7 +64,8 @@ std::vector<std::string> Names() {
   for (const auto& [name, make] : BuiltinCarbonSources()) names.push_back(name);
   return names;
 }
-INSTANTIATE_TEST_SUITE_P(All, EveryCarbonSource, testing::ValuesIn(Names()));
+INSTANTIATE_TEST_SUITE_P(All, EveryCarbonSource, testing::ValuesIn(Names()),
+                         [](const auto& info) { return TestName(info.param); });
 
 TEST(CarbonSources, AnUnknownNameIsToldTheNearest) {
   const auto source = MakeCarbonSource({.source = "wattime"});

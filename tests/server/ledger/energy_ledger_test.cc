@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "common/base/bounds.h"
+#include "tests/test_name.h"
 
 namespace fedwatt {
 namespace {
@@ -81,9 +82,9 @@ INSTANTIATE_TEST_SUITE_P(
                     std::make_pair("coverage = nan",
                                    With([](auto& s) { s.coverage = std::nan(""); })),
                     std::make_pair("coverage = 1.5", With([](auto& s) { s.coverage = 1.5; })),
-                    std::make_pair("quality unavailable", With([](auto& s) {
-                                     s.quality = EnergyQuality::kUnavailable;
-                                   }))));
+                    std::make_pair("quality unavailable",
+                                   With([](auto& s) { s.quality = EnergyQuality::kUnavailable; }))),
+    [](const auto& info) { return TestName(info.param.first); });
 
 TEST(BookSamples, AFigureThatIsMissingIsUnavailableWhateverTheClaimedQuality) {
   const Booking booking = BookSamples({Sample("rapl", Phase::kTrain, std::nullopt)});

@@ -7,12 +7,12 @@
 
 #include <gtest/gtest.h>
 
-#include <cctype>
 #include <cstdlib>
 #include <string>
 #include <vector>
 
 #include "common/base/file.h"
+#include "tests/test_name.h"
 
 namespace fedwatt {
 namespace {
@@ -40,13 +40,7 @@ TEST_P(TranscriptTest, RoundAnswersAsWritten) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Testdata, TranscriptTest, testing::ValuesIn(Scripts()),
-                         [](const testing::TestParamInfo<std::string>& info) {
-                           std::string name;
-                           for (const char c : info.param) {
-                             name += std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
-                           }
-                           return name;
-                         });
+                         [](const auto& info) { return TestName(info.param); });
 
 TEST(TranscriptFolderTest, IsFoundFromTheWorkingDirectory) { EXPECT_GE(Scripts().size(), 20u); }
 
