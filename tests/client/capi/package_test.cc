@@ -61,7 +61,7 @@ TEST_F(PkgConfigTest, BuildsTheExampleInC) {
 }
 
 TEST_F(PkgConfigTest, BuildsTheExampleWithTheTrainerWithoutLibTorch) {
-  const Output ran = BuildAndRun(FEDWATT_SOURCE_DIR "/examples/sdk_portable/any_model.c",
+  const Output ran = BuildAndRun(FEDWATT_SOURCE_DIR "/examples/sdk_any_model/any_model.c",
                                  "fedwatt-trainer-portable");
   EXPECT_EQ(ran.code, 2) << ran.ToString();
   EXPECT_THAT(ran.err, HasSubstr("usage: any_model_c"));

@@ -42,61 +42,38 @@ void RunJob(Deployment& fleet, const std::vector<std::string>& argv,
       << "the model learnt what the apps' data say";
 }
 
-TEST(SdkRound, OfAnAppInC) {
+// The example of that folder, built against these components.
+void RunExample(const std::string& folder, const std::string& name,
+                const std::vector<std::string>& components = {"sdk"},
+                const std::function<void(const Deployment&)>& write_bundle = WriteLinearBundle) {
   Deployment fleet(2);
-  InstalledSdk sdk(fleet);
+  InstalledSdk sdk(fleet, components);
   ASSERT_TRUE(sdk.ok());
-  const std::string program = sdk.Build("sdk_c", "linear");
+  const std::string program = sdk.Build(folder, name);
   ASSERT_NE(program, "");
-  RunJob(fleet, {program});
+  RunJob(fleet, {program}, {}, write_bundle);
 }
 
-TEST(SdkRound, OfAnAppInCpp) {
-  Deployment fleet(2);
-  InstalledSdk sdk(fleet);
-  ASSERT_TRUE(sdk.ok());
-  const std::string program = sdk.Build("sdk_cpp", "linear");
-  ASSERT_NE(program, "");
-  RunJob(fleet, {program});
-}
+TEST(SdkRound, OfAnAppInC) { RunExample("sdk_c", "linear"); }
 
-TEST(SdkRound, OfAnAppInCThatKnowsNothingOfTheModel) {
-  Deployment fleet(2);
-  InstalledSdk sdk(fleet);
-  ASSERT_TRUE(sdk.ok());
-  const std::string program = sdk.Build("sdk_portable", "any_model_c");
-  ASSERT_NE(program, "");
-  RunJob(fleet, {program});
-}
+TEST(SdkRound, OfAnAppInCpp) { RunExample("sdk_cpp", "linear"); }
+
+TEST(SdkRound, OfAnAppInCThatKnowsNothingOfTheModel) { RunExample("sdk_any_model", "any_model_c"); }
 
 TEST(SdkRound, OfAnAppInCppThatKnowsNothingOfTheModel) {
-  Deployment fleet(2);
-  InstalledSdk sdk(fleet);
-  ASSERT_TRUE(sdk.ok());
-  const std::string program = sdk.Build("sdk_portable", "any_model_cpp");
-  ASSERT_NE(program, "");
-  RunJob(fleet, {program});
+  RunExample("sdk_any_model", "any_model_cpp");
 }
 
 // LibTorch itself is not built with sanitizers.
 TEST(SdkRound, OfAnAppWithLibTorchInAProcessOfItsOwn) {
   if (InstalledSdk::sanitized()) GTEST_SKIP() << "the build with sanitizers has no fedwatt-torch";
-  Deployment fleet(2);
-  InstalledSdk sdk(fleet, {"sdk", "programs"});
-  ASSERT_TRUE(sdk.ok());
-  const std::string program = sdk.Build("sdk_torch", "torch_model");
-  ASSERT_NE(program, "");
-  RunJob(fleet, {program}, {}, WriteLinearModule);
+  RunExample("sdk_any_model", "any_model_torch", {"sdk", "programs"}, WriteLinearModule);
 }
 
 TEST(SdkRound, OfAnAppWithLibTorchInside) {
   if (InstalledSdk::sanitized()) GTEST_SKIP() << "the build with sanitizers has no LibTorch";
-  Deployment fleet(2);
-  InstalledSdk sdk(fleet, {"sdk", "programs", "sdk_torch"});
-  ASSERT_TRUE(sdk.ok());
-  const std::string program = sdk.Build("sdk_torch", "torch_model_in_process");
-  ASSERT_NE(program, "");
-  RunJob(fleet, {program}, {}, WriteLinearModule);
+  RunExample("sdk_any_model", "any_model_torch_in_process", {"sdk", "programs", "sdk_torch"},
+             WriteLinearModule);
 }
 
 TEST(SdkRound, OfATrainerWrittenInPython) {

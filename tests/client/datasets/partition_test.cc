@@ -4,7 +4,7 @@
 #include <numeric>
 #include <set>
 
-#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/test_name.h"
@@ -41,11 +41,7 @@ class EveryPartition : public testing::TestWithParam<Options> {};
 
 // "examples_200_partition_iid".
 std::string NameOf(const Options& options) {
-  std::string name;
-  for (const auto& [key, value] : options) {
-    absl::StrAppend(&name, name.empty() ? "" : "_", TestName(key), "_", TestName(value));
-  }
-  return name;
+  return TestName(absl::StrJoin(options, "_", absl::PairFormatter("_")));
 }
 
 TEST_P(EveryPartition, GivesDisjointPartsThatRepeat) {

@@ -75,6 +75,15 @@ class SelectionTest : public ::testing::Test {
     return client;
   }
 
+  // Checks in, and hangs up while it is being chosen.
+  void AddLeaver() {
+    const FakeClient leaver({.name = "a-leaver"}, &world_.executor, &world_.clock);
+    const auto ignored = [](const absl::StatusOr<CheckInResponse>&) {};
+    const uint64_t call =
+        world_.coordinator().CheckIn(leaver.principal(), leaver.Request(), ignored);
+    meanwhile_ = [this, call] { world_.coordinator().CancelCheckIn(call); };
+  }
+
   // Every coordinate of its delta is `value`, its weight and joules as given.
   static void Trains(FakeClient* client, float value, uint64_t weight, int64_t energy_uj) {
     client->train = [=](const Assignment& assignment) {
@@ -312,10 +321,7 @@ TEST_F(SelectionTest, WithoutProbabilitiesUnbiasedIsRefusedAtSubmission) {
 TEST_F(SelectionTest, AClientThatLeavesWhileItIsChosenIsWaitedForNotAFailure) {
   Start();
   AddDevice("phone", {});
-  FakeClient leaver({.name = "a-leaver"}, &world_.executor, &world_.clock);
-  const auto ignored = [](const absl::StatusOr<CheckInResponse>&) {};
-  const uint64_t call = world_.coordinator().CheckIn(leaver.principal(), leaver.Request(), ignored);
-  meanwhile_ = [this, call] { world_.coordinator().CancelCheckIn(call); };
+  AddLeaver();
   JobSpec spec = Spec(2, 1);
   spec.round.max_attempts = 1;
   const std::string job = world_.Submit(spec).id;
@@ -332,10 +338,7 @@ TEST_F(SelectionTest, AClientThatLeavesWhileItIsChosenIsWaitedForNotAFailure) {
 TEST_F(SelectionTest, AndNoLongerThanTheTimeoutOfSelection) {
   Start();
   AddDevice("phone", {});
-  FakeClient leaver({.name = "a-leaver"}, &world_.executor, &world_.clock);
-  const auto ignored = [](const absl::StatusOr<CheckInResponse>&) {};
-  const uint64_t call = world_.coordinator().CheckIn(leaver.principal(), leaver.Request(), ignored);
-  meanwhile_ = [this, call] { world_.coordinator().CancelCheckIn(call); };
+  AddLeaver();
   JobSpec spec = Spec(2, 1);
   spec.round.max_attempts = 1;
   const JobView view = world_.RunToEnd(world_.Submit(spec).id);

@@ -1,5 +1,7 @@
-// An app in C++ that trains models which it knows nothing of: it supplies the next batch, and the
-// trainer without LibTorch does the rest. A job brings model, plan and loss.
+// An app in C++ that trains models which it knows nothing of: it supplies the next batch, and one
+// of fedwatt's trainers does the rest. A job brings model, plan and loss. Built three times:
+// without LibTorch, with LibTorch in a process of its own (TRAINER_TORCH), and, for models that are
+// trusted, with LibTorch inside of the app (TRAINER_TORCH_IN_PROCESS).
 //
 //   any_model_cpp HOST:PORT CERTS NAME STATE_DIR ROUNDS
 //
@@ -7,7 +9,13 @@
 // many updates of this device counted, with 1 on any error.
 
 #include <fedwatt/client.h>
+#if defined(TRAINER_TORCH)
+#include <fedwatt/torch_trainer.h>
+#elif defined(TRAINER_TORCH_IN_PROCESS)
+#include <fedwatt/torch_in_process_trainer.h>
+#else
 #include <fedwatt/portable_trainer.h>
+#endif
 
 #include <algorithm>
 #include <array>
@@ -90,6 +98,24 @@ std::string ReadText(const std::string& path) {
   return text.str();
 }
 
+// All in which the three programs differ.
+fedwatt::Status ChooseTrainer(fedwatt::ClientOptions* options) {
+#if defined(TRAINER_TORCH)
+  options->torch_program = fedwatt::InstalledTorchProgram();
+  if (!options->torch_program.empty()) return {};
+  return {fedwatt::Code::kNotFound, "fedwatt-torch is not installed beside the library"};
+#else
+#if defined(TRAINER_TORCH_IN_PROCESS)
+  const auto trainer = fedwatt::MakeTorchTrainerInProcess();
+#else
+  const auto trainer = fedwatt::MakePortableTrainer();
+#endif
+  if (!trainer.ok()) return trainer.status();
+  options->trainer = *trainer;
+  return {};
+#endif
+}
+
 int Fail(const fedwatt::Status& status) {
   std::cerr << status.ToString() << "\n";
   return 1;
@@ -105,8 +131,6 @@ int main(int argc, char** argv) {
   const std::string certs = argv[2];
   const std::string name = argv[3];
   const auto narrator = std::make_shared<Narrator>(std::stoll(argv[5]));
-  const auto trainer = fedwatt::MakePortableTrainer();
-  if (!trainer.ok()) return Fail(trainer.status());
 
   fedwatt::ClientOptions options;
   options.server = argv[1];
@@ -117,9 +141,9 @@ int main(int argc, char** argv) {
   options.trusted_keys = {ReadText(certs + "/owner.pub")};
   options.datasets = {{.name = "points", .examples = kExamples}};
   options.data = std::make_shared<Points>(name);
-  options.trainer = *trainer;
   options.listener = narrator;
   options.long_poll_ms = 2000;  // so that this example hears of its last update soon
+  if (const auto chosen = ChooseTrainer(&options); !chosen.ok()) return Fail(chosen);
 
   fedwatt::Result<fedwatt::Client> client = fedwatt::Client::Open(options);
   if (!client.ok()) return Fail(client.status());
